@@ -1,0 +1,87 @@
+"""The canonical turn: one row per turn of a conversation, whatever system it came from."""
+
+from __future__ import annotations
+
+from voiceai_assets.contracts.fields import Contract, Field, Kind
+
+SPEAKERS = ("user", "agent", "exchange")
+USER_TYPES = ("first_time", "returning")
+OUTCOMES = ("completed", "abandoned", "transferred")
+
+
+def _ms(name: str, doc: str, *aliases: str) -> Field:
+    return Field(name, Kind.NUMBER, f"{doc}, in milliseconds; null where it was not measured", aliases=aliases)
+
+
+def _text(name: str, doc: str) -> Field:
+    return Field(name, Kind.TEXT, doc)
+
+
+FIELDS = (
+    Field("session_id", Kind.TEXT, "the conversation", required=True),
+    _text("turn_id", "identity of the row where the emitter gives one"),
+    Field("turn_number", Kind.INTEGER, "position in the session, from 1", required=True),
+    Field("timestamp", Kind.INSTANT, "when the turn began; without offset it is in the source's zone", required=True),
+    Field("speaker", Kind.TEXT, "exchange = prompt and answer in one row", default="exchange", choices=SPEAKERS),
+    _text("user_id", "keyed pseudonym of the caller"),
+    Field("channel", Kind.TEXT, "voice, web, ussd, sms, chat, ...", default="voice"),
+    Field("user_type", Kind.TEXT, "whether the caller had used the service before", choices=USER_TYPES),
+    _text("region", "where the caller is"),
+    _text("disability", "declared disability"),
+    _text("language", "language of the turn"),
+    _text("module", "part of the dialogue"),
+    _text("flow_id", "dialogue flow"),
+    _text("flow_version", "version of the flow"),
+    _text("state", "state within the flow"),
+    Field("user_text", Kind.TEXT, "what the caller said, redacted", free_text=True),
+    Field("agent_text", Kind.TEXT, "what the assistant said, redacted", free_text=True),
+    _text("intent", "recognised intent"),
+    Field("intent_confidence", Kind.NUMBER, "0 to 1"),
+    Field("asr_confidence", Kind.NUMBER, "0 to 1; meaningless, hence null, on agent rows"),
+    _text("error_type", "misunderstanding, silence, repeated_intent_failure, noise, technical, ..."),
+    _ms("asr_ms", "speech recognition"),
+    _ms("llm_ms", "language model"),
+    _ms("tts_ms", "speech synthesis"),
+    _ms("total_ms", "whole reply", "total_latency_ms"),
+    _ms("transcode_ms", "audio conversion", "audio_transcode_ms"),
+    _ms("turn_duration_ms", "whole turn"),
+    _ms("user_speech_ms", "caller's speech"),
+    Field("tokens_in", Kind.INTEGER, "tokens sent to the language model"),
+    Field("tokens_out", Kind.INTEGER, "tokens it returned"),
+    Field("tts_characters", Kind.INTEGER, "characters synthesised"),
+    Field("cost_usd", Kind.MONEY, "cost of the turn in US dollars"),
+    _text("tts_provider", "speech synthesis provider"),
+    _text("tts_voice", "voice"),
+    _text("tts_rate", "speech rate setting"),
+    _text("tts_pitch", "pitch setting"),
+    _text("tts_style", "style setting"),
+    _text("audio_encoding", "audio format sent to the caller"),
+    Field("tts_fallback_count", Kind.INTEGER, "times synthesis fell back to another provider"),
+    Field("sentence_chunks", Kind.INTEGER, "sentence chunks synthesised"),
+    _ms("chunk_pause_ms", "pause between chunks"),
+    Field("barge_in", Kind.BOOLEAN, "the caller spoke over the prompt", aliases=("barge_in_triggered",)),
+    Field("cancelled", Kind.BOOLEAN, "the reply was cancelled; excluded from latency percentiles"),
+    _text("agent_name", "assistant or human agent"),
+    _text("model_version", "version of the dialogue model"),
+    _text("deployment_id", "release that served the turn"),
+    _text("experiment_id", "experiment"),
+    _text("experiment_variant", "variant"),
+    Field("session_outcome", Kind.TEXT, "may stand on any turn of the session", choices=OUTCOMES),
+    _text("transfer_reason", "why the caller was transferred"),
+    Field("sentiment", Kind.NUMBER, "sentiment of the caller, as the emitter scored it"),
+    Field("csat", Kind.NUMBER, "satisfaction, as the caller gave it"),
+    Field("error", Kind.TEXT, "technical error message", free_text=True),
+    Field("derived", Kind.TEXT_LIST, "fields that were inferred before they reached us"),
+    Field("extra", Kind.JSON, "keys that the contract does not know", free_text=True),
+)
+
+LINEAGE = (
+    Field("source", Kind.TEXT, "adapter that read the row", required=True),
+    Field("turn_date", Kind.DATE, "day the row belongs to, in the source's zone", required=True),
+    Field("source_file", Kind.TEXT, "file in landing", required=True),
+    Field("source_line", Kind.INTEGER, "line in that file, from 1", required=True),
+    Field("invalid_fields", Kind.TEXT_LIST, "optional fields whose value had the wrong type (kept in extra)"),
+    Field("load_id", Kind.TEXT, "load that brought the row", required=True),
+)
+
+TURNS = Contract("turns", FIELDS, LINEAGE)

@@ -1,0 +1,1 @@
+"""PostgreSQL: the server, its schema, its ledgers, loading and publication. No Dagster here."""

@@ -1,0 +1,88 @@
+"""Load one day of the lake into its partition, replacing it in one transaction.
+
+Belongs here: Parquet to COPY. Does not belong here: what the rows mean.
+
+DuckDB writes CSV and PostgreSQL reads it: the same path as ``psql \\copy``, so its speed is the floor, and arrays,
+``jsonb`` and time stamps need no binary format of their own.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import psycopg
+from psycopg import sql
+
+from voiceai_assets.contracts.fields import Kind
+from voiceai_assets.contracts.turns import TURNS
+from voiceai_assets.lake.refine import DayLoad, LakeDay
+from voiceai_assets.warehouse import ledger
+from voiceai_assets.warehouse.schema import ensure_partition
+
+_NULL = r"\N"
+_CHUNK = 4 * 2**20
+_QUARANTINE_COLUMNS = ("file", "line", "reason", "message", "raw_text", "day", "load_id")
+
+
+def load_day(connection: psycopg.Connection[Any], lake: Path, load: DayLoad, code_version: str) -> None:
+    """Replace the day in ``raw.turns``, its quarantine, its session index and its ledger rows; all or nothing.
+
+    TRUNCATE and COPY in one transaction: readers of ``raw`` keep the old day until the commit, and with
+    ``wal_level = minimal`` the new rows skip the log.
+    """
+    place = LakeDay(lake, load.dataset, load.day)
+    partition = ensure_partition(connection, load.day)
+    table = sql.SQL("raw.{}").format(sql.Identifier(partition))
+    connection.execute(sql.SQL("truncate {}").format(table))
+    columns = [f.name for f in TURNS.columns]
+    select = ", ".join(_as_csv(f.name, f.kind) for f in TURNS.columns)
+    copy_query(connection, f"SELECT {select} FROM {_parquet(place.rows)}", table, columns)
+    connection.execute("delete from raw.session_days where turn_date = %s", [load.day])
+    copy_query(
+        connection,
+        f"SELECT DISTINCT turn_date, session_id FROM {_parquet(place.rows)} ORDER BY ALL",
+        sql.SQL("raw.session_days"),
+        ["turn_date", "session_id"],
+    )
+    connection.execute("delete from governance.quarantine where dataset = %s and day = %s", [load.dataset, load.day])
+    copy_query(
+        connection,
+        f"SELECT '{load.dataset}' AS dataset, {', '.join(_QUARANTINE_COLUMNS)} FROM {_parquet(place.quarantine)}",
+        sql.SQL("governance.quarantine"),
+        ["dataset", *_QUARANTINE_COLUMNS],
+    )
+    ledger.record_load(connection, load, code_version)
+    connection.execute(sql.SQL("analyze {}").format(table))
+
+
+def copy_query(
+    connection: psycopg.Connection[Any], query: str, table: sql.Composable, columns: list[str]
+) -> None:
+    """COPY the result of a DuckDB query into a table."""
+    statement = sql.SQL("copy {} ({}) from stdin (format csv, null {})").format(
+        table, sql.SQL(", ").join(map(sql.Identifier, columns)), sql.Literal(_NULL)
+    )
+    with tempfile.TemporaryDirectory(prefix="voiceai-copy-") as folder:
+        path = Path(folder) / "rows.csv"
+        with duckdb.connect() as db:
+            db.execute("SET TimeZone = 'UTC'")
+            db.execute(f"COPY ({query}) TO '{path}' (FORMAT csv, HEADER false, NULLSTR '{_NULL}')")
+        with path.open("rb") as source, connection.cursor().copy(statement) as target:
+            while chunk := source.read(_CHUNK):
+                target.write(chunk)
+
+
+def _parquet(path: Path) -> str:
+    return "read_parquet('" + str(path).replace("'", "''") + "', hive_partitioning = false)"
+
+
+def _as_csv(name: str, kind: Kind) -> str:
+    """A list becomes PostgreSQL's array literal; everything else is already what COPY reads."""
+    if kind is not Kind.TEXT_LIST:
+        return f'"{name}"'
+    item = """'"' || replace(replace(item, '\\', '\\\\'), '"', '\\"') || '"'"""
+    items = f"list_transform(\"{name}\", lambda item: coalesce({item}, 'NULL'))"
+    return f"CASE WHEN \"{name}\" IS NOT NULL THEN '{{' || array_to_string({items}, ',') || '}}' END"

@@ -1,0 +1,205 @@
+"""Read and write the governance ledgers; every statement here is parameterised and idempotent.
+
+Belongs here: SQL over ``governance``. Does not belong here: decisions (``checks.gate``, ``automation.planning``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+from voiceai_assets.lake.inbox import IndexedFile, Refresh
+from voiceai_assets.lake.refine import DayLoad
+
+Connection = psycopg.Connection[Any]
+
+#: A session may go on for so many days after the day it started on; later turns are reported as orphans.
+SESSION_SPAN_DAYS = 2
+
+
+def known_files(connection: Connection) -> dict[str, IndexedFile]:
+    """Every file in landing, as last looked at, by path."""
+    rows = connection.execute(
+        "select path, adapter, size_bytes, mtime_ns, sha256, rows_by_day, home_day, problem from governance.landing_files"
+    ).fetchall()
+    return {
+        path: IndexedFile(path, adapter, size, mtime, sha, by_day, home.isoformat() if home else None, problem)
+        for path, adapter, size, mtime, sha, by_day, home, problem in rows
+    }
+
+
+def record_refresh(connection: Connection, refresh: Refresh) -> None:
+    """Remember what was found in landing."""
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "insert into governance.landing_files "
+            "(path, adapter, size_bytes, mtime_ns, sha256, rows_by_day, home_day, problem) "
+            "values (%s, %s, %s, %s, %s, %s, %s, %s) on conflict (path) do update set "
+            "adapter = excluded.adapter, size_bytes = excluded.size_bytes, mtime_ns = excluded.mtime_ns, "
+            "sha256 = excluded.sha256, rows_by_day = excluded.rows_by_day, home_day = excluded.home_day, "
+            "problem = excluded.problem, indexed_at = now()",
+            [
+                (f.path, f.adapter, f.size_bytes, f.mtime_ns, f.sha256, Jsonb(dict(f.rows_by_day)), f.home_day, f.problem)
+                for f in refresh.fresh
+            ],
+        )
+        if refresh.gone:
+            cursor.execute("delete from governance.landing_files where path = any(%s)", [refresh.gone])
+
+
+def record_load(connection: Connection, load: DayLoad, code_version: str) -> None:
+    """Make this the live load of its day, with its account per file."""
+    inputs = [{"file": f.file, "sha256": f.sha256, "size_bytes": f.size_bytes} for f in load.files]
+    _make_live(
+        connection,
+        (load.dataset, load.day, load.load_id),
+        code_version,
+        inputs,
+        (load.rows_in, load.rows_loaded, load.rows_quarantined, load.rows_duplicate),
+    )
+    connection.execute("delete from governance.load_files where dataset = %s and day = %s", [load.dataset, load.day])
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "insert into governance.load_files values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            [
+                (
+                    load.dataset, load.day, load.load_id, f.file, f.sha256, f.size_bytes,
+                    f.rows_in, f.rows_loaded, f.rows_quarantined, f.rows_duplicate, f.is_truncated,
+                )
+                for f in load.files
+            ],
+        )  # fmt: skip
+
+
+def _make_live(
+    connection: Connection,
+    key: tuple[str, str, str],
+    code_version: str,
+    inputs: Any,
+    counts: tuple[int, int, int, int],
+) -> None:
+    dataset, day, load_id = key
+    connection.execute(
+        "update governance.loads set is_live = false where dataset = %s and day = %s and is_live and load_id <> %s",
+        [dataset, day, load_id],
+    )
+    connection.execute(
+        "insert into governance.loads (dataset, day, load_id, is_live, code_version, inputs, rows_in, rows_loaded, "
+        "rows_quarantined, rows_duplicate) values (%s, %s, %s, true, %s, %s, %s, %s, %s, %s) "
+        "on conflict (dataset, day, load_id) do update set is_live = true, code_version = excluded.code_version, "
+        "inputs = excluded.inputs, rows_in = excluded.rows_in, rows_loaded = excluded.rows_loaded, "
+        "rows_quarantined = excluded.rows_quarantined, rows_duplicate = excluded.rows_duplicate, loaded_at = now()",
+        [dataset, day, load_id, code_version, Jsonb(inputs), *counts],
+    )
+
+
+def live_load_id(connection: Connection, dataset: str, day: str) -> str | None:
+    """Load that the tables of a dataset hold for a day, or None where nothing was loaded."""
+    row = connection.execute(
+        "select load_id from governance.loads where dataset = %s and day = %s and is_live", [dataset, day]
+    ).fetchone()
+    return row[0] if row else None
+
+
+def mart_load_id(connection: Connection, day: str, code_version: str) -> str | None:
+    """Name of what the marts of a day are made from, or None where the day was never loaded.
+
+    Covers the day's own load, the loads of the days that share a session with it (across midnight), and the dbt
+    code. So a late neighbour, a reload and a changed model each make a new id, and no older verdict fits it.
+    """
+    own = live_load_id(connection, "turns", day)
+    if own is None:
+        return None
+    neighbours = connection.execute(
+        "select l.day::text, l.load_id from governance.loads l where l.dataset = 'turns' and l.is_live "
+        "and l.day between %(day)s::date - %(span)s and %(day)s::date + %(span)s and l.day <> %(day)s "
+        "and exists (select from raw.session_days other join raw.session_days mine using (session_id) "
+        "where other.turn_date = l.day and mine.turn_date = %(day)s) order by l.day",
+        {"day": day, "span": SESSION_SPAN_DAYS},
+    ).fetchall()
+    text = json.dumps([own, [list(n) for n in neighbours], code_version])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def record_mart_load(connection: Connection, day: str, load_id: str, code_version: str) -> None:
+    """Make this the live load of the day's marts; dbt writes the id into every row it builds."""
+    turns = live_load_id(connection, "turns", day)
+    _make_live(connection, ("marts", day, load_id), code_version, {"turns": turns}, (0, 0, 0, 0))
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """Outcome of one expectation on one day."""
+
+    asset: str
+    check_name: str
+    status: str
+    severity: str
+    description: str
+    suite_version: str
+    observed: Any = None
+    expected: Any = None
+    sample: Any = None
+
+
+def record_results(
+    connection: Connection, day: str, load_id: str, run_id: str, results: Iterable[CheckResult]
+) -> None:
+    """Write verdicts under (asset, check, day, load)."""
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "insert into governance.quality_results (asset, check_name, day, load_id, suite_version, status, severity, "
+            "description, observed, expected, sample, run_id) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) "
+            "on conflict (asset, check_name, day, load_id) do update set suite_version = excluded.suite_version, "
+            "status = excluded.status, severity = excluded.severity, description = excluded.description, "
+            "observed = excluded.observed, expected = excluded.expected, sample = excluded.sample, "
+            "run_id = excluded.run_id, checked_at = now()",
+            [
+                (
+                    r.asset, r.check_name, day, load_id, r.suite_version, r.status, r.severity,
+                    r.description, Jsonb(r.observed), Jsonb(r.expected), Jsonb(r.sample), run_id,
+                )
+                for r in results
+            ],
+        )  # fmt: skip
+
+
+def results_for(connection: Connection, day: str, load_ids: Sequence[str]) -> list[CheckResult]:
+    """Verdicts on exactly these loads of a day; those on older loads do not exist for the caller."""
+    rows = connection.execute(
+        "select asset, check_name, status, severity, description, suite_version, observed, expected, sample "
+        "from governance.quality_results where day = %s and load_id = any(%s) order by asset, check_name",
+        [day, list(load_ids)],
+    ).fetchall()
+    return [CheckResult(*row) for row in rows]
+
+
+def record_verdict(
+    connection: Connection, day: str, status: str, reasons: Sequence[Any], load_id: str | None, run_id: str
+) -> None:
+    """Keep the gate's last word on a day."""
+    connection.execute(
+        "insert into governance.verdicts (day, status, reasons, load_id, run_id) values (%s, %s, %s, %s, %s) "
+        "on conflict (day) do update set status = excluded.status, reasons = excluded.reasons, "
+        "load_id = excluded.load_id, run_id = excluded.run_id, decided_at = now()",
+        [day, status, Jsonb(list(reasons)), load_id, run_id],
+    )
+
+
+def rows(connection: Connection, query: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
+    """Result of a query as dictionaries."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(query, parameters).fetchall()  # type: ignore[arg-type]  # queries are literals in this package
+
+
+def days_between(first: date, last: date) -> list[str]:
+    """ISO days from first to last, both included."""
+    return [date.fromordinal(n).isoformat() for n in range(first.toordinal(), last.toordinal() + 1)]

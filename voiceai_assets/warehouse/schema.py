@@ -1,0 +1,122 @@
+"""The database's shape: roles, schemas, ledgers and raw tables, brought up to date at every start.
+
+Belongs here: DDL that the platform itself owns. Does not belong here: dbt's models, rows.
+"""
+
+from __future__ import annotations
+
+import functools
+from datetime import date, timedelta
+from importlib.resources import files
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from voiceai_assets.contracts.turns import TURNS
+from voiceai_assets.settings import Settings
+from voiceai_assets.warehouse.server import OWNER, READER, Warehouse
+
+_MIGRATION_LOCK = 7_246_001  # any constant: two processes that start together must not both create the schema
+
+
+@functools.cache
+def migrations() -> list[tuple[int, str]]:
+    """Numbered SQL files in order, then the tables generated from the contracts."""
+    folder = files("voiceai_assets.warehouse") / "ddl"
+    scripts = sorted((f for f in folder.iterdir() if f.name.endswith(".sql")), key=lambda f: f.name)
+    return [(int(f.name[:3]), f.read_text()) for f in scripts]
+
+
+def raw_turns_ddl() -> str:
+    """``raw.turns`` from the contract: one range partition per day, created before loading."""
+    return f"""
+create table if not exists raw.turns (
+  {TURNS.ddl_columns()}
+) partition by range (turn_date);
+create table if not exists raw.session_days (
+  turn_date date not null,
+  session_id text not null,
+  primary key (turn_date, session_id)
+);
+comment on table raw.session_days is 'which sessions have turns on which day: finds sessions that cross midnight';
+"""
+
+
+def migrate(warehouse: Warehouse, settings: Settings) -> None:
+    """Create or upgrade roles, schemas, ledgers and raw tables; does nothing when they are current."""
+    _ensure_roles(warehouse, settings)
+    with warehouse.connect() as connection:
+        connection.execute("select pg_advisory_xact_lock(%s)", [_MIGRATION_LOCK])
+        if _applied(connection) == _wanted():
+            return
+        for _, script in migrations():
+            connection.execute(script)
+        connection.execute(raw_turns_ddl())
+        _add_missing_columns(connection)
+        connection.execute(
+            "create table if not exists governance.schema_version (version text not null, applied_at timestamptz not null default now())"
+        )
+        connection.execute("insert into governance.schema_version (version) values (%s)", [_wanted()])
+
+
+def _wanted() -> str:
+    return f"{max(number for number, _ in migrations())}-{TURNS.version}"
+
+
+def _applied(connection: psycopg.Connection[Any]) -> str | None:
+    exists = connection.execute("select to_regclass('governance.schema_version')").fetchone()
+    if exists is None or exists[0] is None:
+        return None
+    row = connection.execute("select version from governance.schema_version order by applied_at desc limit 1").fetchone()
+    return row[0] if row else None
+
+
+def _add_missing_columns(connection: psycopg.Connection[Any]) -> None:
+    """A contract that gained an optional column widens the table; nothing is ever dropped here."""
+    have = {
+        row[0]
+        for row in connection.execute(
+            "select column_name from information_schema.columns where table_schema = 'raw' and table_name = 'turns'"
+        ).fetchall()
+    }
+    for field in TURNS.columns:
+        if field.name not in have:
+            connection.execute(
+                sql.SQL("alter table raw.turns add column {} {}").format(
+                    sql.Identifier(field.name), sql.SQL(field.kind.postgres)
+                )
+            )
+
+
+def _ensure_roles(warehouse: Warehouse, settings: Settings) -> None:
+    """Pipeline and reader; on an external server the configured login becomes a member of the pipeline's role."""
+    with psycopg.connect(warehouse.admin.libpq()) as connection:
+        connection.execute("select pg_advisory_xact_lock(%s)", [_MIGRATION_LOCK])
+        present = {row[0] for row in connection.execute("select rolname from pg_roles").fetchall()}
+        for role in (OWNER, READER):
+            if role not in present:
+                connection.execute(sql.SQL("create role {} login").format(sql.Identifier(role)))
+        if settings.reader_password is not None:
+            connection.execute(
+                sql.SQL("alter role {} password {}").format(
+                    sql.Identifier(READER), sql.Literal(settings.reader_password.get_secret_value())
+                )
+            )
+        connection.execute(sql.SQL("alter role {} set default_transaction_read_only = on").format(sql.Identifier(READER)))
+        database = sql.Identifier(warehouse.admin.parameters["dbname"])
+        connection.execute(sql.SQL("grant create, connect, temporary on database {} to {}").format(database, sql.Identifier(OWNER)))
+        connection.execute(sql.SQL("grant connect on database {} to {}").format(database, sql.Identifier(READER)))
+        connection.execute(sql.SQL("grant {} to current_user").format(sql.Identifier(OWNER)))
+
+
+def ensure_partition(connection: psycopg.Connection[Any], day: str) -> str:
+    """Create the day's partition of ``raw.turns`` if need be and return its name."""
+    start = date.fromisoformat(day)
+    name = f"turns_{start:%Y%m%d}"
+    connection.execute(
+        sql.SQL("create table if not exists raw.{} partition of raw.turns for values from ({}) to ({})").format(
+            sql.Identifier(name), sql.Literal(start), sql.Literal(start + timedelta(days=1))
+        )
+    )
+    return name
