@@ -27,7 +27,7 @@ _CHUNK = 4 * 2**20
 _QUARANTINE_COLUMNS = ("file", "line", "reason", "message", "raw_text", "day", "load_id")
 
 
-def load_day(connection: psycopg.Connection[Any], lake: Path, load: DayLoad, code_version: str) -> None:
+def load_day(connection: psycopg.Connection[Any], lake: Path, load: DayLoad) -> None:
     """Replace the day in ``raw.turns``, its quarantine, its session index and its ledger rows; all or nothing.
 
     TRUNCATE and COPY in one transaction: readers of ``raw`` keep the old day until the commit, and with
@@ -54,7 +54,7 @@ def load_day(connection: psycopg.Connection[Any], lake: Path, load: DayLoad, cod
         sql.SQL("governance.quarantine"),
         ["dataset", *_QUARANTINE_COLUMNS],
     )
-    ledger.record_load(connection, load, code_version)
+    ledger.record_load(connection, load)
     connection.execute(sql.SQL("analyze {}").format(table))
 
 

@@ -9,13 +9,13 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
+from voiceai_assets.contracts.turns import TURNS
 from voiceai_assets.lake.inbox import IndexedFile, Refresh
 from voiceai_assets.lake.refine import DayLoad
 
@@ -23,6 +23,8 @@ Connection = psycopg.Connection[Any]
 
 #: A session may go on for so many days after the day it started on; later turns are reported as orphans.
 SESSION_SPAN_DAYS = 2
+#: Under which results are filed that were made on a day of which nothing is loaded.
+NOTHING_LOADED = "nothing loaded"
 
 
 def known_files(connection: Connection) -> dict[str, IndexedFile]:
@@ -55,13 +57,13 @@ def record_refresh(connection: Connection, refresh: Refresh) -> None:
             cursor.execute("delete from governance.landing_files where path = any(%s)", [refresh.gone])
 
 
-def record_load(connection: Connection, load: DayLoad, code_version: str) -> None:
+def record_load(connection: Connection, load: DayLoad) -> None:
     """Make this the live load of its day, with its account per file."""
     inputs = [{"file": f.file, "sha256": f.sha256, "size_bytes": f.size_bytes} for f in load.files]
     _make_live(
         connection,
         (load.dataset, load.day, load.load_id),
-        code_version,
+        TURNS.version,
         inputs,
         (load.rows_in, load.rows_loaded, load.rows_quarantined, load.rows_duplicate),
     )
@@ -109,23 +111,32 @@ def live_load_id(connection: Connection, dataset: str, day: str) -> str | None:
     return row[0] if row else None
 
 
-def mart_load_id(connection: Connection, day: str, code_version: str) -> str | None:
+def mart_load_id(connection: Connection, day: str, code_version: str, timeout_minutes: int) -> str | None:
     """Name of what the marts of a day are made from, or None where the day was never loaded.
 
-    Covers the day's own load, the loads of the days that share a session with it (across midnight), and the dbt
-    code. So a late neighbour, a reload and a changed model each make a new id, and no older verdict fits it.
+    Covers the day's own load, the loads of the days that share a session with it (across midnight), whether sessions
+    still open at the day's end are settled by a later day, and the code. So a late neighbour, a reload and a changed
+    model each make a new id, and no older verdict fits it.
     """
     own = live_load_id(connection, "turns", day)
     if own is None:
         return None
+    window = {"day": day, "span": SESSION_SPAN_DAYS, "timeout": timeout_minutes}
     neighbours = connection.execute(
         "select l.day::text, l.load_id from governance.loads l where l.dataset = 'turns' and l.is_live "
         "and l.day between %(day)s::date - %(span)s and %(day)s::date + %(span)s and l.day <> %(day)s "
         "and exists (select from raw.session_days other join raw.session_days mine using (session_id) "
         "where other.turn_date = l.day and mine.turn_date = %(day)s) order by l.day",
-        {"day": day, "span": SESSION_SPAN_DAYS},
+        window,
     ).fetchall()
-    text = json.dumps([own, [list(n) for n in neighbours], code_version])
+    settled = connection.execute(
+        "select exists (select from governance.loads where dataset = 'turns' and is_live and rows_loaded > 0 "
+        "and day > %(day)s::date and day <= %(day)s::date + %(span)s) and exists ("
+        "select from raw.turns where turn_date = %(day)s group by session_id having max(session_outcome) is null and "
+        "max(timestamp) + make_interval(mins => %(timeout)s) >= (select max(timestamp) from raw.turns where turn_date = %(day)s))",
+        window,
+    ).fetchone()
+    text = json.dumps([own, [list(n) for n in neighbours], settled and settled[0], code_version])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -172,14 +183,14 @@ def record_results(
         )  # fmt: skip
 
 
-def results_for(connection: Connection, day: str, load_ids: Sequence[str]) -> list[CheckResult]:
-    """Verdicts on exactly these loads of a day; those on older loads do not exist for the caller."""
-    rows = connection.execute(
-        "select asset, check_name, status, severity, description, suite_version, observed, expected, sample "
-        "from governance.quality_results where day = %s and load_id = any(%s) order by asset, check_name",
-        [day, list(load_ids)],
-    ).fetchall()
-    return [CheckResult(*row) for row in rows]
+def results_of_day(connection: Connection, day: str) -> list[dict[str, Any]]:
+    """Every result recorded for a day, whatever load it was made on; the gate picks those that count."""
+    return rows(
+        connection,
+        "select asset, check_name, load_id, suite_version, status, severity, description, observed, expected, sample "
+        "from governance.quality_results where day = %s order by asset, check_name",
+        [day],
+    )
 
 
 def record_verdict(
@@ -198,8 +209,3 @@ def rows(connection: Connection, query: str, parameters: Sequence[Any] = ()) -> 
     """Result of a query as dictionaries."""
     with connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(query, parameters).fetchall()  # type: ignore[arg-type]  # queries are literals in this package
-
-
-def days_between(first: date, last: date) -> list[str]:
-    """ISO days from first to last, both included."""
-    return [date.fromordinal(n).isoformat() for n in range(first.toordinal(), last.toordinal() + 1)]

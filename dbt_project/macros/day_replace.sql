@@ -1,0 +1,96 @@
+{#
+  Materialisation `day_replace`: a table with one range partition per day, of which a run replaces those in its window.
+
+  Instead of the incremental strategies: delete+insert writes every row twice (temporary table) and leaves a day
+  behind that lost all its rows; microbatch and merge need MERGE, which a distributed PostgreSQL refuses.
+  Everything happens in one transaction, so a failure or a second run leaves the same table.
+
+  Config: day_column (date, not null). Columns come from the model's enforced contract.
+#}
+{% materialization day_replace, adapter='postgres', supported_languages=['sql'] %}
+    {%- set day_column = config.require('day_column') -%}
+    {%- set target_relation = this.incorporate(type='table') -%}
+    {%- set existing = load_cached_relation(this) -%}
+
+    {{ run_hooks(pre_hooks, inside_transaction=False) }}
+    {{ run_hooks(pre_hooks, inside_transaction=True) }}
+
+    {%- if existing is not none and (should_full_refresh() or not existing.is_table) -%}
+        {% do adapter.drop_relation(existing) %}
+        {%- set existing = none -%}
+    {%- endif -%}
+
+    {%- if existing is none -%}
+        {% call statement('create') -%} {{ create_day_table(target_relation, day_column, sql) }} {%- endcall %}
+        {% do create_indexes(target_relation) %}
+    {%- else -%}
+        {{ get_assert_columns_equivalent(sql) }}
+        {% do adopt_new_columns(target_relation) %}
+    {%- endif -%}
+
+    {% call statement('partitions') -%} {{ replace_day_partitions(target_relation) }} {%- endcall %}
+    {% call statement('main') -%}
+        insert into {{ target_relation }} ({{ contract_column_names() }})
+        select {{ contract_column_names() }} from ({{ sql }}) as replaced_days
+    {%- endcall %}
+
+    {{ run_hooks(post_hooks, inside_transaction=True) }}
+    {% do persist_docs(target_relation, model) %}
+    {% do adapter.commit() %}
+    {{ run_hooks(post_hooks, inside_transaction=False) }}
+    {{ return({'relations': [target_relation]}) }}
+{% endmaterialization %}
+
+
+{% macro contract_column_names() -%}
+    {%- for name in model['columns'] -%} {{ adapter.quote(name) }}{{ ", " if not loop.last }} {%- endfor -%}
+{%- endmacro %}
+
+
+{# The one place that knows how the engine stores a day (a distributed PostgreSQL would add its distribution here). #}
+{% macro create_day_table(relation, day_column, sql) %}
+    {{ get_assert_columns_equivalent(sql) }}
+    create table {{ relation }} {{ get_table_columns_and_constraints() }} partition by range ({{ day_column }});
+{% endmacro %}
+
+
+{# Empty the window's partitions that exist, and make those that are missing for days that have been loaded. #}
+{% macro replace_day_partitions(relation) %}
+    do $$
+    declare
+        one_day date;
+        partition_name text;
+    begin
+        for one_day in
+            select day from governance.loads
+            where dataset = 'marts' and is_live and day between {{ window_start() }} and {{ window_end() }}
+            order by day
+        loop
+            partition_name := '{{ relation.identifier }}_' || to_char(one_day, 'YYYYMMDD');
+            if to_regclass('{{ relation.schema }}.' || partition_name) is null then
+                execute format(
+                    'create table {{ relation.schema }}.%I partition of {{ relation }} for values from (%L) to (%L)',
+                    partition_name, one_day, one_day + 1
+                );
+            else
+                execute format('truncate {{ relation.schema }}.%I', partition_name);
+            end if;
+        end loop;
+    end $$;
+{% endmacro %}
+
+
+{# A model that gained a column widens its table; days built before hold null there until they are built again. #}
+{% macro adopt_new_columns(relation) %}
+    {%- set have = adapter.get_columns_in_relation(relation) | map(attribute='name') | list -%}
+    {%- for name, column in model['columns'].items() if name not in have -%}
+        {% call statement('add_' ~ name) -%}
+            alter table {{ relation }} add column {{ adapter.quote(name) }} {{ column['data_type'] }}
+        {%- endcall %}
+    {%- endfor -%}
+    {%- for name in have if name not in model['columns'] -%}
+        {% call statement('drop_' ~ name) -%}
+            alter table {{ relation }} drop column {{ adapter.quote(name) }}
+        {%- endcall %}
+    {%- endfor -%}
+{% endmacro %}

@@ -1,0 +1,28 @@
+-- Guards against fan-out: joining turns to anything else would multiply them. The counts in the session fact and the
+-- rows in the turn fact of the same day must be the same. Structure, not data: a bad file cannot break this.
+with sessions as (
+    select
+        session_date,
+        count(*) as session_count,
+        sum(turn_count) as turn_count
+    from {{ ref('fact_voice_ai_sessions') }}
+    where session_date between {{ window_start() }} and {{ window_end() }}
+    group by session_date
+),
+
+turns as (
+    select
+        session_date,
+        count(distinct session_id) as session_count,
+        count(*) as turn_count
+    from {{ ref('fact_voice_ai_turns') }}
+    where session_date between {{ window_start() }} and {{ window_end() }}
+    group by session_date
+)
+
+select *
+from sessions
+full outer join turns using (session_date)
+where
+    sessions.session_count is distinct from turns.session_count
+    or sessions.turn_count is distinct from turns.turn_count

@@ -1,0 +1,163 @@
+"""The gate: from demanded checks and recorded results to a verdict on a day. Pure; nothing is read or written here.
+
+Three promises live in this file. A result counts only for the load it was made on, a missing result blocks, and
+"could not check" is neither "bad data" nor "passed".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from voiceai_assets.checks.suites import Suite
+
+
+class Status(StrEnum):
+    """What the gate says of a day."""
+
+    CERTIFIED = "certified"
+    WITH_WARNINGS = "certified with warnings"
+    BLOCKED = "blocked"
+    NOT_JUDGED = "not judged"
+
+
+@dataclass(frozen=True)
+class Demand:
+    """A rule that must have been evaluated, in this version of its suite, on this load."""
+
+    asset: str
+    check_name: str
+    severity: str
+    suite_version: str
+    load_id: str | None
+    description: str
+    mend: str
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A result as the ledger holds it."""
+
+    asset: str
+    check_name: str
+    load_id: str
+    suite_version: str
+    status: str
+    observed: Any = None
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a day is blocked, or what it is certified in spite of."""
+
+    check: str
+    asset: str
+    kind: str
+    severity: str
+    text: str
+    mend: str
+
+    def as_dict(self) -> dict[str, str]:
+        """For the ledger."""
+        return {
+            "check": self.check,
+            "asset": self.asset,
+            "kind": self.kind,
+            "severity": self.severity,
+            "text": self.text,
+            "mend": self.mend,
+        }
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The gate's word on a day."""
+
+    status: Status
+    reasons: tuple[Reason, ...]
+
+    @property
+    def may_publish(self) -> bool:
+        """Whether the day may become visible."""
+        return self.status in (Status.CERTIFIED, Status.WITH_WARNINGS)
+
+    @property
+    def is_bad_data(self) -> bool:
+        """Whether some critical rule was evaluated and found broken (as opposed to: could not be evaluated)."""
+        return any(r.kind == "failed" and r.severity == "critical" for r in self.reasons)
+
+
+def demands(suites: Iterable[Suite], load_ids: Mapping[str, str | None]) -> list[Demand]:
+    """Every rule of every suite, tied to the load that its table holds now."""
+    return [
+        Demand(
+            asset=suite.asset_name,
+            check_name=suite.check_name(rule),
+            severity=rule.severity,
+            suite_version=suite.version,
+            load_id=load_ids.get(suite.dataset),
+            description=rule.description,
+            mend=rule.mend,
+        )
+        for suite in suites
+        for rule in suite.rules
+    ]
+
+
+def decide(demanded: Sequence[Demand], recorded: Iterable[Recorded]) -> Verdict:
+    """Judge a day.
+
+    A broken critical rule blocks. A critical rule without a result on exactly this load and suite version, or whose
+    evaluation raised, blocks too. Warnings certify and stay attached. A day of which nothing was loaded is not judged.
+    """
+    if not demanded or any(d.load_id is None for d in demanded):
+        missing = sorted({d.asset for d in demanded if d.load_id is None})
+        text = f"nothing was loaded for {', '.join(missing)}" if missing else "no check is demanded"
+        return Verdict(
+            Status.NOT_JUDGED, (Reason("gate", "", "missing", "critical", text, "materialise the whole day"),)
+        )
+    found = {(r.asset, r.check_name, r.load_id, r.suite_version): r for r in recorded}
+    reasons = [
+        reason
+        for d in demanded
+        if (reason := _objection(d, found.get((d.asset, d.check_name, d.load_id or "", d.suite_version))))
+    ]
+    critical = [r for r in reasons if r.severity == "critical"]
+    if critical:
+        status = Status.BLOCKED
+    else:
+        status = Status.WITH_WARNINGS if reasons else Status.CERTIFIED
+    return Verdict(status, tuple(sorted(reasons, key=lambda r: (r.severity, _KIND_ORDER[r.kind], r.check))))
+
+
+_KIND_ORDER = {"failed": 0, "error": 1, "missing": 2}
+
+
+def _objection(demand: Demand, result: Recorded | None) -> Reason | None:
+    if result is None:
+        kind, text = "missing", f"not checked on this load: {demand.description}"
+        mend = "run the checks of the day (materialise the whole day)"
+    elif result.status == "passed":
+        return None
+    elif result.status == "failed":
+        kind, text, mend = "failed", f"not so: {demand.description}{_seen(result.observed)}", demand.mend
+    else:
+        kind, text = "error", f"could not check: {demand.description}{_seen(result.observed)}"
+        mend = "mend the cause of the error, then run the day again; the data may be good"
+    return Reason(demand.check_name, demand.asset, kind, demand.severity, text, mend)
+
+
+def _seen(observed: Any) -> str:
+    if not isinstance(observed, Mapping):
+        return ""
+    if "message" in observed:
+        return f" ({str(observed['message'])[:200]})"
+    if "unexpected_count" in observed and "element_count" in observed:
+        return f" ({observed['unexpected_count']:,} of {observed['element_count']:,})"
+    if "unexpected_count" in observed:
+        return f" ({observed['unexpected_count']:,} found)"
+    if "observed_value" in observed:
+        return f" (observed {observed['observed_value']})"
+    return ""

@@ -1,0 +1,208 @@
+"""The steps of a day as plain functions: what an asset or a command calls, in words of the domain.
+
+Belongs here: composition of lake, warehouse, checks and publication. Does not belong here: Dagster, SQL, printing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from voiceai_assets.checks.expectations import Validator
+from voiceai_assets.checks.gate import Recorded, Verdict, decide, demands
+from voiceai_assets.checks.suites import Suite, all_suites
+from voiceai_assets.lake.inbox import Refresh, refresh
+from voiceai_assets.lake.refine import DayLoad, LakeDay, Refinery
+from voiceai_assets.privacy.pseudonyms import load_pseudonymiser
+from voiceai_assets.settings import REPOSITORY, Settings
+from voiceai_assets.warehouse import ledger
+from voiceai_assets.warehouse.copy import load_day
+from voiceai_assets.warehouse.publications import Publication, publish_day, withdraw_day
+from voiceai_assets.warehouse.server import Warehouse, open_warehouse
+
+DBT_PROJECT = REPOSITORY / "dbt_project"
+
+
+@cache
+def dbt_code_version() -> str:
+    """Fingerprint of everything that decides the rows dbt builds: models, macros, project file."""
+    digest = hashlib.sha256()
+    for folder in ("models", "macros", "seeds"):
+        for path in sorted((DBT_PROJECT / folder).rglob("*")):
+            if path.suffix in {".sql", ".yml", ".csv"}:
+                digest.update(path.relative_to(DBT_PROJECT).as_posix().encode())
+                digest.update(path.read_bytes())
+    digest.update((DBT_PROJECT / "dbt_project.yml").read_bytes())
+    return digest.hexdigest()[:12]
+
+
+@cache
+def code_revision() -> str:
+    """Commit of the checkout, or ``unknown`` outside one."""
+    try:
+        out = subprocess.run(  # noqa: S603  # fixed arguments
+            ["git", "-C", str(REPOSITORY), "rev-parse", "HEAD"],  # noqa: S607  # git from the PATH
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return out.stdout.strip()
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """The platform on one warehouse and one home."""
+
+    settings: Settings
+    warehouse: Warehouse
+
+    @classmethod
+    def open(cls, settings: Settings) -> Pipeline:
+        """Start or reach the warehouse.
+
+        Raises:
+            WarehouseError: when there is none.
+        """
+        return cls(settings, open_warehouse(settings))
+
+    # -- landing ---------------------------------------------------------------------------------------------------
+
+    def look_into_landing(self, *, quiet_seconds: float | None = None, limit_bytes: int | None = None) -> Refresh:
+        """Bring the index of landing up to date."""
+        with self.warehouse.connect() as connection:
+            known = ledger.known_files(connection)
+        found = refresh(
+            self.settings.landing,
+            known,
+            timezone=self.settings.source_timezone,
+            quiet_seconds=self.settings.quiet_seconds if quiet_seconds is None else quiet_seconds,
+            limit_bytes=limit_bytes,
+        )
+        with self.warehouse.connect() as connection:
+            ledger.record_refresh(connection, found)
+        return found
+
+    # -- lake and raw ----------------------------------------------------------------------------------------------
+
+    def refine(self, days: Sequence[str]) -> Iterator[DayLoad]:
+        """Write the days into the lake, one after the other."""
+        with self.warehouse.connect() as connection:
+            files = list(ledger.known_files(connection).values())
+        refinery = Refinery(
+            self.settings.landing,
+            self.settings.lake,
+            self.settings.source_timezone,
+            load_pseudonymiser(self.settings),
+            days,
+        )
+        try:
+            for day in sorted(days):
+                yield refinery.refine(day, [f for f in files if f.touches(day)])
+        finally:
+            refinery.close()
+
+    def load(self, day: str) -> DayLoad:
+        """Load a day of the lake into ``raw``, replacing it."""
+        account = LakeDay(self.settings.lake, "turns", day).read_account()
+        with self.warehouse.connect() as connection:
+            load_day(connection, self.settings.lake, account)
+        return account
+
+    # -- marts -----------------------------------------------------------------------------------------------------
+
+    def name_mart_loads(self, days: Sequence[str]) -> dict[str, str]:
+        """Record what the marts of each loaded day are about to be built from; dbt writes these ids into its rows."""
+        version = self.mart_code_version()
+        names = {}
+        with self.warehouse.connect() as connection:
+            for day in days:
+                name = ledger.mart_load_id(connection, day, version, self.settings.session_timeout_minutes)
+                if name is not None:
+                    ledger.record_mart_load(connection, day, name, version)
+                    names[day] = name
+        return names
+
+    def mart_code_version(self) -> str:
+        """What besides the data decides the marts: dbt's code and the session timeout."""
+        return f"{dbt_code_version()}-{self.settings.session_timeout_minutes}"
+
+    # -- judgement and publication ---------------------------------------------------------------------------------
+
+    def judge(self, suite: Suite, day: str, validator: Validator, run_id: str) -> list[ledger.CheckResult]:
+        """Evaluate a suite on a day and write the results into the ledger, under the load that was looked at.
+
+        A day of which nothing is loaded is judged too: a day without any event must fail, not be silent.
+        """
+        with self.warehouse.connect() as connection:
+            before = ledger.live_load_id(connection, suite.dataset, day)
+        results = validator.validate(suite, day)
+        with self.warehouse.connect() as connection:
+            load_id = ledger.live_load_id(connection, suite.dataset, day)
+            if load_id != before:
+                raise RuntimeError(f"{day} was loaded again while {suite.suite} looked at it; run the day again")
+            ledger.record_results(connection, day, load_id or ledger.NOTHING_LOADED, run_id, results)
+            self._settle(connection, day, run_id)
+        return results
+
+    def verdict(self, connection: ledger.Connection, day: str) -> tuple[Verdict, dict[str, str | None]]:
+        """What the gate says of a day now, and the loads it speaks of."""
+        load_ids = {dataset: ledger.live_load_id(connection, dataset, day) for dataset in ("turns", "marts")}
+        current = ledger.mart_load_id(
+            connection, day, self.mart_code_version(), self.settings.session_timeout_minutes
+        )
+        if load_ids["marts"] != current:
+            load_ids["marts"] = None  # built from something else than what is loaded now: not built, for the gate
+        recorded = [
+            Recorded(r["asset"], r["check_name"], r["load_id"], r["suite_version"], r["status"], r["observed"])
+            for r in ledger.results_of_day(connection, day)
+        ]
+        return decide(demands(all_suites(), load_ids), recorded), load_ids
+
+    def _settle(self, connection: ledger.Connection, day: str, run_id: str) -> Verdict:
+        """Keep the verdict where readers find it; bad data takes the day's older publication out of sight."""
+        verdict, load_ids = self.verdict(connection, day)
+        ledger.record_verdict(
+            connection, day, verdict.status, [r.as_dict() for r in verdict.reasons], load_ids["turns"], run_id
+        )
+        if verdict.is_bad_data:
+            withdraw_day(connection, day)
+        return verdict
+
+    def publish(self, day: str, run_id: str) -> tuple[Verdict, list[Publication]]:
+        """Publish a day if the gate lets it through; otherwise nothing becomes visible and the verdict says why."""
+        with self.warehouse.connect() as connection:
+            verdict = self._settle(connection, day, run_id)
+            if not verdict.may_publish:
+                return verdict, []
+            marts = ledger.live_load_id(connection, "marts", day)
+            assert marts is not None
+            return verdict, publish_day(connection, day, marts, self._evidence(connection, day, verdict))
+
+    def _evidence(self, connection: ledger.Connection, day: str, verdict: Verdict) -> dict[str, Any]:
+        """What a certificate rests on; nothing in it depends on when or how often the day was run."""
+        loads = ledger.rows(
+            connection,
+            "select dataset, load_id, inputs, rows_in, rows_loaded, rows_quarantined, rows_duplicate "
+            "from governance.loads where day = %s and is_live order by dataset",
+            [day],
+        )
+        checks = ledger.rows(
+            connection,
+            "select asset, check_name, load_id, suite_version, status, severity, observed, expected "
+            "from governance.quality_results where day = %s and load_id = any(%s) order by asset, check_name",
+            [day, [load["load_id"] for load in loads]],
+        )
+        return {
+            "status": verdict.status.value,
+            "loads": loads,
+            "checks": checks,
+            "warnings": [r.as_dict() for r in verdict.reasons],
+            "code": {"revision": code_revision(), "marts": self.mart_code_version()},
+        }
