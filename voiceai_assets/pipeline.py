@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from voiceai_assets.automation.planning import DayState, days_to_repair
 from voiceai_assets.checks.expectations import Validator
 from voiceai_assets.checks.gate import Recorded, Verdict, decide, demands
 from voiceai_assets.checks.suites import Suite, all_suites
-from voiceai_assets.lake.inbox import Refresh, refresh
-from voiceai_assets.lake.refine import DayLoad, LakeDay, Refinery
+from voiceai_assets.lake.inbox import IndexedFile, Refresh, input_fingerprint, refresh
+from voiceai_assets.lake.refine import DayLoad, LakeDay, LandingChangedError, Refinery
 from voiceai_assets.privacy.pseudonyms import load_pseudonymiser
 from voiceai_assets.settings import REPOSITORY, Settings
 from voiceai_assets.warehouse import ledger
@@ -29,9 +30,19 @@ DBT_PROJECT = REPOSITORY / "dbt_project"
 
 @cache
 def dbt_code_version() -> str:
-    """Fingerprint of everything that decides the rows dbt builds: models, macros, project file."""
+    """Fingerprint of everything that decides the rows dbt builds: models, macros, seeds, project file."""
+    return _dbt_fingerprint("models", "macros", "seeds")
+
+
+@cache
+def dbt_project_version() -> str:
+    """Fingerprint of the whole dbt project, tests included: decides whether it must be parsed again."""
+    return _dbt_fingerprint("models", "macros", "seeds", "snapshots", "tests")
+
+
+def _dbt_fingerprint(*folders: str) -> str:
     digest = hashlib.sha256()
-    for folder in ("models", "macros", "seeds"):
+    for folder in folders:
         for path in sorted((DBT_PROJECT / folder).rglob("*")):
             if path.suffix in {".sql", ".yml", ".csv"}:
                 digest.update(path.relative_to(DBT_PROJECT).as_posix().encode())
@@ -89,12 +100,44 @@ class Pipeline:
             ledger.record_refresh(connection, found)
         return found
 
+    def files(self) -> list[IndexedFile]:
+        """Every file in landing, as last looked at."""
+        with self.warehouse.connect() as connection:
+            return list(ledger.known_files(connection).values())
+
+    def input_fingerprints(self) -> dict[str, str]:
+        """Load id that each day's present files would give."""
+        key_id = load_pseudonymiser(self.settings).key_id
+        by_day: dict[str, list[IndexedFile]] = {}
+        for file in self.files():
+            for day in {*file.rows_by_day, *([file.home_day] if file.home_day and not file.problem else [])}:
+                by_day.setdefault(day, []).append(file)
+        return {
+            day: input_fingerprint(files, timezone=self.settings.source_timezone, key_id=key_id)
+            for day, files in by_day.items()
+        }
+
+    def loaded_fingerprints(self) -> dict[str, str]:
+        """Load id that each day was last loaded under, days loaded without any file left out."""
+        with self.warehouse.connect() as connection:
+            return {
+                row["day"]: row["load_id"]
+                for row in ledger.rows(
+                    connection,
+                    "select day::text, load_id from governance.loads "
+                    "where dataset = 'turns' and is_live and jsonb_array_length(inputs) > 0",
+                )
+            }
+
     # -- lake and raw ----------------------------------------------------------------------------------------------
 
-    def refine(self, days: Sequence[str]) -> Iterator[DayLoad]:
-        """Write the days into the lake, one after the other."""
-        with self.warehouse.connect() as connection:
-            files = list(ledger.known_files(connection).values())
+    def refine(self, days: Sequence[str]) -> Iterator[tuple[DayLoad | None, Exception | None]]:
+        """Write the days into the lake, one after the other; one that cannot be read is reported, the others go on.
+
+        A day that fails is no longer loaded as far as the gate is concerned: what the tables hold is not what lies
+        in landing.
+        """
+        files = self.files()
         refinery = Refinery(
             self.settings.landing,
             self.settings.lake,
@@ -104,13 +147,22 @@ class Pipeline:
         )
         try:
             for day in sorted(days):
-                yield refinery.refine(day, [f for f in files if f.touches(day)])
+                try:
+                    yield refinery.refine(day, [f for f in files if f.touches(day)]), None
+                except (OSError, LandingChangedError) as error:
+                    LakeDay(self.settings.lake, "turns", day).account.unlink(missing_ok=True)
+                    with self.warehouse.connect() as connection:
+                        ledger.retire_load(connection, "turns", day)
+                    yield None, error
         finally:
             refinery.close()
 
-    def load(self, day: str) -> DayLoad:
-        """Load a day of the lake into ``raw``, replacing it."""
-        account = LakeDay(self.settings.lake, "turns", day).read_account()
+    def load(self, day: str) -> DayLoad | None:
+        """Load a day of the lake into ``raw``, replacing it; None where the lake does not hold the day."""
+        try:
+            account = LakeDay(self.settings.lake, "turns", day).read_account()
+        except FileNotFoundError:
+            return None
         with self.warehouse.connect() as connection:
             load_day(connection, self.settings.lake, account)
         return account
@@ -184,6 +236,30 @@ class Pipeline:
             marts = ledger.live_load_id(connection, "marts", day)
             assert marts is not None
             return verdict, publish_day(connection, day, marts, self._evidence(connection, day, verdict))
+
+    def days_to_repair(self, within: Sequence[str]) -> dict[str, str]:
+        """Days that must be run again, with the reason: missing, failed or stale."""
+        expected = self.input_fingerprints()
+        nothing = input_fingerprint([], timezone=self.settings.source_timezone, key_id=load_pseudonymiser(self.settings).key_id)
+        version, timeout = self.mart_code_version(), self.settings.session_timeout_minutes
+        with self.warehouse.connect() as connection:
+            known = {row["day"]: row for row in ledger.day_states(connection)}
+            states = [
+                DayState(
+                    day=day,
+                    expected_load=expected.get(day) or (nothing if row.get("loaded") else None),
+                    expected_mart=ledger.mart_load_id(connection, day, version, timeout),
+                    loaded=row.get("loaded"),
+                    built_mart=row.get("built_mart"),
+                    judged_suites=frozenset(row.get("judged_suites") or ()),
+                    status=row.get("status"),
+                    has_error=bool(row.get("has_error")),
+                    published_load=row.get("published_load"),
+                )
+                for day in sorted(expected.keys() | known.keys())
+                for row in [known.get(day, {})]
+            ]
+        return days_to_repair(states, frozenset(suite.version for suite in all_suites()), within)
 
     def _evidence(self, connection: ledger.Connection, day: str, verdict: Verdict) -> dict[str, Any]:
         """What a certificate rests on; nothing in it depends on when or how often the day was run."""

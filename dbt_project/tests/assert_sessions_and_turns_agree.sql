@@ -1,3 +1,5 @@
+{{ config(meta={'dagster': {'ref': {'name': 'fact_voice_ai_sessions'}}}) }}
+
 -- Guards against fan-out: joining turns to anything else would multiply them. The counts in the session fact and the
 -- rows in the turn fact of the same day must be the same. Structure, not data: a bad file cannot break this.
 with sessions as (

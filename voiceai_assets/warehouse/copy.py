@@ -55,6 +55,7 @@ def load_day(connection: psycopg.Connection[Any], lake: Path, load: DayLoad) -> 
         ["dataset", *_QUARANTINE_COLUMNS],
     )
     ledger.record_load(connection, load)
+    ledger.record_sessions_of(connection, load.day)
     connection.execute(sql.SQL("analyze {}").format(table))
 
 

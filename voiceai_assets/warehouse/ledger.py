@@ -103,6 +103,33 @@ def _make_live(
     )
 
 
+def record_sessions_of(connection: Connection, day: str) -> None:
+    """Remember what later questions about a day would have to scan its turns for: bridges to neighbours, open ends."""
+    connection.execute("delete from governance.session_bridges where day = %s or neighbour = %s", [day, day])
+    connection.execute(
+        "with pairs as (select distinct mine.turn_date as a, other.turn_date as b from raw.session_days mine "
+        "join raw.session_days other using (session_id) where mine.turn_date = %(day)s and other.turn_date <> %(day)s "
+        "and other.turn_date between %(day)s::date - %(span)s and %(day)s::date + %(span)s) "
+        "insert into governance.session_bridges select a, b from pairs union select b, a from pairs",
+        {"day": day, "span": SESSION_SPAN_DAYS},
+    )
+    connection.execute(
+        "update governance.loads l set last_turn_at = t.last_turn_at, last_open_turn_at = t.last_open_turn_at from ("
+        "select max(ended_at) as last_turn_at, max(ended_at) filter (where outcome is null) as last_open_turn_at "
+        "from (select max(timestamp) as ended_at, max(session_outcome) as outcome from raw.turns "
+        "where turn_date = %(day)s group by session_id) as sessions) as t "
+        "where l.dataset = 'turns' and l.is_live and l.day = %(day)s",
+        {"day": day},
+    )
+
+
+def retire_load(connection: Connection, dataset: str, day: str) -> None:
+    """Say that what the tables hold of a day is no longer what lies in landing: nothing may be certified from it."""
+    connection.execute(
+        "update governance.loads set is_live = false where dataset = %s and day = %s and is_live", [dataset, day]
+    )
+
+
 def live_load_id(connection: Connection, dataset: str, day: str) -> str | None:
     """Load that the tables of a dataset hold for a day, or None where nothing was loaded."""
     row = connection.execute(
@@ -123,17 +150,15 @@ def mart_load_id(connection: Connection, day: str, code_version: str, timeout_mi
         return None
     window = {"day": day, "span": SESSION_SPAN_DAYS, "timeout": timeout_minutes}
     neighbours = connection.execute(
-        "select l.day::text, l.load_id from governance.loads l where l.dataset = 'turns' and l.is_live "
-        "and l.day between %(day)s::date - %(span)s and %(day)s::date + %(span)s and l.day <> %(day)s "
-        "and exists (select from raw.session_days other join raw.session_days mine using (session_id) "
-        "where other.turn_date = l.day and mine.turn_date = %(day)s) order by l.day",
+        "select l.day::text, l.load_id from governance.loads l join governance.session_bridges b "
+        "on b.neighbour = l.day and b.day = %(day)s where l.dataset = 'turns' and l.is_live order by l.day",
         window,
     ).fetchall()
     settled = connection.execute(
-        "select exists (select from governance.loads where dataset = 'turns' and is_live and rows_loaded > 0 "
-        "and day > %(day)s::date and day <= %(day)s::date + %(span)s) and exists ("
-        "select from raw.turns where turn_date = %(day)s group by session_id having max(session_outcome) is null and "
-        "max(timestamp) + make_interval(mins => %(timeout)s) >= (select max(timestamp) from raw.turns where turn_date = %(day)s))",
+        "select own.last_open_turn_at + make_interval(mins => %(timeout)s) >= own.last_turn_at and exists ("
+        "select from governance.loads later where later.dataset = 'turns' and later.is_live and later.rows_loaded > 0 "
+        "and later.day > own.day and later.day <= own.day + %(span)s) "
+        "from governance.loads own where own.dataset = 'turns' and own.is_live and own.day = %(day)s",
         window,
     ).fetchone()
     text = json.dumps([own, [list(n) for n in neighbours], settled and settled[0], code_version])
@@ -190,6 +215,23 @@ def results_of_day(connection: Connection, day: str) -> list[dict[str, Any]]:
         "select asset, check_name, load_id, suite_version, status, severity, description, observed, expected, sample "
         "from governance.quality_results where day = %s order by asset, check_name",
         [day],
+    )
+
+
+def day_states(connection: Connection) -> list[dict[str, Any]]:
+    """What was loaded, built, judged and published of each day, for the planner."""
+    return rows(
+        connection,
+        "with live as (select day, max(load_id) filter (where dataset = 'turns') as loaded, "
+        "max(load_id) filter (where dataset = 'marts') as built_mart from governance.loads where is_live group by day), "
+        "results as (select r.day, array_agg(distinct r.suite_version) as judged_suites, "
+        "bool_or(r.status = 'error') as has_error from governance.quality_results r join governance.loads l "
+        "on l.day = r.day and l.load_id = r.load_id and l.is_live group by r.day), "
+        "published as (select day, min(load_id) as load_id from governance.publications where is_live group by day) "
+        "select coalesce(live.day, v.day)::text as day, live.loaded, live.built_mart, results.judged_suites, "
+        "coalesce(results.has_error, false) as has_error, v.status, published.load_id as published_load "
+        "from live full join governance.verdicts v on v.day = live.day "
+        "left join results on results.day = live.day left join published on published.day = live.day",
     )
 
 

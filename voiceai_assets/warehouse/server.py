@@ -40,6 +40,14 @@ class Address:
         """Key-value string for psycopg and every libpq program."""
         return conninfo.make_conninfo(**dict(self.parameters))
 
+    def libpq_environment(self) -> dict[str, str]:
+        """``PG*`` variables, for programs that must not show a password in their arguments."""
+        names = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "password": "PGPASSWORD", "dbname": "PGDATABASE"}
+        return {
+            **{names[key]: value for key, value in self.parameters.items() if key in names},
+            **({"PGOPTIONS": self.parameters["options"]} if "options" in self.parameters else {}),
+        }
+
     def sqlalchemy(self, driver: str = "postgresql+psycopg2") -> str:
         """URL for SQLAlchemy; a socket folder travels in the query, with ``localhost`` as the host GX insists on."""
         p = dict(self.parameters)

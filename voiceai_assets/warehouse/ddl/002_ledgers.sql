@@ -23,11 +23,23 @@ create table if not exists governance.loads (
   rows_loaded bigint not null,
   rows_quarantined bigint not null,
   rows_duplicate bigint not null,
+  last_turn_at timestamptz,
+  last_open_turn_at timestamptz,
   loaded_at timestamptz not null default now(),
   primary key (dataset, day, load_id),
   constraint every_row_is_accounted_for check (rows_in = rows_loaded + rows_quarantined + rows_duplicate)
 );
 create unique index if not exists loads_one_live_per_day on governance.loads (dataset, day) where is_live;
+
+comment on column governance.loads.last_turn_at is 'last turn of the day';
+comment on column governance.loads.last_open_turn_at is 'last turn of a session that declares no outcome on the day';
+
+-- Pairs of days that share a session: what one of them holds decides rows that are filed under the other.
+create table if not exists governance.session_bridges (
+  day date not null,
+  neighbour date not null,
+  primary key (day, neighbour)
+);
 
 -- The account of a live load, file by file.
 create table if not exists governance.load_files (

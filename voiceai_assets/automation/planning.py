@@ -1,0 +1,118 @@
+"""Which days to run. Pure: states in, days out; nothing here knows Dagster, files or SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+
+@dataclass(frozen=True)
+class DayRange:
+    """Consecutive days, both ends included."""
+
+    first: str
+    last: str
+
+    @property
+    def days(self) -> list[str]:
+        """Every day of the range."""
+        start, end = date.fromisoformat(self.first), date.fromisoformat(self.last)
+        return [(start + timedelta(days=n)).isoformat() for n in range((end - start).days + 1)]
+
+    def widened(self, days: int) -> DayRange:
+        """The range with some more days on both sides."""
+        start, end = date.fromisoformat(self.first), date.fromisoformat(self.last)
+        return DayRange((start - timedelta(days=days)).isoformat(), (end + timedelta(days=days)).isoformat())
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Run tags by which Dagster knows the range."""
+        if self.first == self.last:
+            return {"dagster/partition": self.first}
+        return {"dagster/asset_partition_range_start": self.first, "dagster/asset_partition_range_end": self.last}
+
+
+@dataclass(frozen=True)
+class DayState:
+    """What the ledgers know of a day.
+
+    Attributes:
+        expected_load: load id its present files would give; None where no file touches the day and none ever did.
+        loaded: load id of ``raw.turns``.
+        expected_mart: id the marts would be built under now, given what is loaded and the code.
+        judged_suites: suite versions that its recorded results were made with on the present loads.
+        status: verdict of the gate, or None.
+        has_error: some rule could not be evaluated.
+    """
+
+    day: str
+    expected_load: str | None
+    loaded: str | None
+    expected_mart: str | None
+    built_mart: str | None
+    judged_suites: frozenset[str]
+    status: str | None
+    has_error: bool
+    published_load: str | None
+
+
+def ranges(days: Iterable[str], longest: int) -> list[DayRange]:
+    """Days as few ranges as possible, none longer than ``longest``."""
+    found: list[DayRange] = []
+    for day in sorted(set(days)):
+        previous = found[-1] if found else None
+        follows = previous and date.fromisoformat(day) - date.fromisoformat(previous.last) == timedelta(days=1)
+        if previous and follows and len(previous.days) < longest:
+            found[-1] = DayRange(previous.first, day)
+        else:
+            found.append(DayRange(day, day))
+    return found
+
+
+def why_to_repair(state: DayState, suites: frozenset[str]) -> str | None:
+    """Why a day must be run again, or None.
+
+    A day that is blocked by bad data is not run again as it is: the same files, code and suites would give the same
+    verdict. It comes back as soon as one of them changes.
+    """
+    if state.expected_load is None:
+        return None
+    if state.loaded is None:
+        return "missing: landed, not loaded"
+    if state.loaded != state.expected_load:
+        return "stale: its files changed"
+    if state.built_mart != state.expected_mart and state.status != "blocked":
+        return "stale: a neighbouring day or the dbt code changed" if state.built_mart else "failed: marts not built"
+    if state.has_error:
+        return "failed: a check could not be evaluated"
+    if state.status == "blocked":
+        stale_suites = not state.judged_suites <= suites
+        return "stale: its checks changed" if stale_suites else None
+    if state.status in (None, "not judged"):
+        return "failed: it was never judged"
+    if state.judged_suites != suites:
+        return "stale: its checks changed"
+    if state.published_load != state.built_mart:
+        return "failed: judged and not published"
+    return None
+
+
+def days_to_repair(states: Iterable[DayState], suites: frozenset[str], within: Sequence[str]) -> dict[str, str]:
+    """Days among ``within`` that must be run again, with the reason."""
+    allowed = set(within)
+    found = {s.day: why_to_repair(s, suites) for s in states if s.day in allowed}
+    return {day: why for day, why in sorted(found.items()) if why}
+
+
+def changed_days(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Days whose input fingerprint is new, different or gone."""
+    return sorted(day for day in before.keys() | now.keys() if before.get(day) != now.get(day))
+
+
+def split_by_range(days: Iterable[str], first: str, last: str) -> tuple[list[str], list[str]]:
+    """Days inside the partitions, and those outside (which are reported and kept)."""
+    inside, outside = [], []
+    for day in sorted(days):
+        (inside if first <= day <= last else outside).append(day)
+    return inside, outside

@@ -1,0 +1,166 @@
+"""Commands: what a person types, what they see, and the exit status.
+
+Belongs here: arguments, words, tables, bars. Does not belong here: work (``pipeline``, ``runs``, ``supervisor``).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from voiceai_assets.settings import SettingsError, load_settings
+from voiceai_assets.warehouse.server import WarehouseError
+
+app = typer.Typer(
+    help="Voice AI Analytics: raw turn files to certified dashboards.\n\n"
+    "First steps: `voiceai up` starts everything with a sample; `voiceai land FOLDER` brings your own files; "
+    "`voiceai materialize --from DAY --to DAY` runs days; `voiceai status` says which are certified and why not.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+console = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
+
+_BLOCKED, _FAILED = 2, 1
+
+
+@app.command()
+def up(
+    sample: Annotated[bool, typer.Option(help="Land a generated sample when landing is empty.")] = True,
+) -> None:
+    """Start everything: server, Dagster UI and dashboards. Ctrl-C stops what it started.
+
+    On the first run, with nothing in landing, a sample of 30 days lands (one of them bad on purpose), is run day by
+    day, and the abandonment model is trained on it.
+    """
+    from voiceai_assets.cli.first_run import first_run
+    from voiceai_assets.supervisor import supervise
+
+    pipeline = _pipeline()
+    first_run(pipeline, console, with_sample=sample)
+    raise typer.Exit(supervise(pipeline, console))
+
+
+@app.command()
+def land(
+    paths: Annotated[list[Path], typer.Argument(help="Files or folders; folders are searched for files.")],
+    adapter: Annotated[str, typer.Option(help="Format of the files: a folder in landing.")] = "canonical",
+) -> None:
+    """Copy files into landing and look into them; landing them again changes nothing."""
+    from voiceai_assets.cli.landing import land_files
+
+    raise typer.Exit(land_files(_pipeline(), paths, adapter, console, errors))
+
+
+@app.command()
+def materialize(
+    first: Annotated[str, typer.Option("--from", help="First day, YYYY-MM-DD.")],
+    last: Annotated[str | None, typer.Option("--to", help="Last day, YYYY-MM-DD; the first day by default.")] = None,
+) -> None:
+    """Run days from landing to dashboards, in this process; the run shows in the Dagster UI.
+
+    Exit status: 0 all certified, 2 some day blocked, 1 something failed.
+    """
+    from voiceai_assets.cli.days import materialize_days
+
+    raise typer.Exit(materialize_days(_pipeline(), _day(first), _day(last or first), console, errors))
+
+
+@app.command()
+def status(
+    first: Annotated[str | None, typer.Option("--from", help="First day to show.")] = None,
+    last: Annotated[str | None, typer.Option("--to", help="Last day to show.")] = None,
+) -> None:
+    """Show every day: landed, loaded, checked, certified, and why not.
+
+    Exit status: 0 all certified, 2 some day is not.
+    """
+    from voiceai_assets.cli.days import show_status
+
+    raise typer.Exit(show_status(_pipeline(), first and _day(first), last and _day(last), console))
+
+
+@app.command()
+def train() -> None:
+    """Train the abandonment model on all certified days."""
+    from voiceai_assets.runs import run_training
+
+    pipeline = _pipeline()
+    with console.status("training the abandonment model on certified days"):
+        outcome = run_training(pipeline)
+    for failure in outcome.failures:
+        errors.print(f"[red]{failure}[/]")
+    if outcome.success:
+        console.print(f"[green]trained[/]; the card lies in {pipeline.settings.models}")
+    raise typer.Exit(0 if outcome.success else _FAILED)
+
+
+@app.command()
+def dashboard() -> None:
+    """Serve the dashboards alone, connected as bi_reader."""
+    from voiceai_assets.dashboard.app import serve
+
+    settings = load_settings()
+    console.print(f"dashboards on {settings.dashboard_url} (Ctrl-C stops them)")
+    serve(settings)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def psql(
+    context: typer.Context,
+    reader: Annotated[bool, typer.Option("--reader", help="Connect as bi_reader instead of the pipeline's role.")] = False,
+) -> None:
+    """Open psql on the warehouse; arguments after -- are psql's own.
+
+    Example: `voiceai psql -- -c 'select * from certified.day_status'`
+    """
+    from voiceai_assets.cli.tools import psql_program
+
+    warehouse = _pipeline().warehouse
+    address = warehouse.reader if reader else warehouse.owner
+    arguments = [psql_program(), *context.args]
+    environment = {**os.environ, **address.libpq_environment()}
+    import subprocess  # psql talks to the terminal itself; we stay alive because the embedded server ends with us
+
+    raise typer.Exit(subprocess.run(arguments, env=environment, check=False).returncode)  # noqa: S603  # user's own command line
+
+
+@app.command()
+def doctor() -> None:
+    """Check this installation and say what to do about what is wrong."""
+    from voiceai_assets.cli.tools import examine
+
+    raise typer.Exit(examine(load_settings(), console))
+
+
+def _pipeline():  # type: ignore[no-untyped-def]  # imported late: --help must not load DuckDB and psycopg
+    from voiceai_assets.pipeline import Pipeline
+
+    return Pipeline.open(load_settings())
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a day; write YYYY-MM-DD") from None
+
+
+def main() -> None:
+    """Entry point: errors that a person can act on are one line, everything else keeps its traceback."""
+    try:
+        app()
+    except (SettingsError, WarehouseError) as error:
+        errors.print(f"[red]error:[/] {error}")
+        sys.exit(_FAILED)
+    except KeyboardInterrupt:
+        errors.print("stopped; nothing half done is visible, run the same command again to go on")
+        sys.exit(130)

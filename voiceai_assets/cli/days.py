@@ -1,0 +1,137 @@
+"""``voiceai materialize`` and ``voiceai status``: days in, a table out."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from voiceai_assets.automation.planning import DayRange
+from voiceai_assets.checks.suites import all_suites
+from voiceai_assets.partitions import first_day, today
+from voiceai_assets.pipeline import Pipeline
+from voiceai_assets.runs import run_days
+from voiceai_assets.warehouse import ledger
+
+_COLOURS = {
+    "certified": "green",
+    "certified with warnings": "green",
+    "blocked": "red",
+    "stale": "yellow",
+    "not certified": "yellow",
+    "not loaded": "dim",
+}
+
+
+def materialize_days(pipeline: Pipeline, first: date, last: date, console: Console, errors: Console) -> int:
+    """Run the days and show what became of them; returns the exit status."""
+    start, end = first_day(pipeline.settings), today(pipeline.settings)
+    if first > last:
+        errors.print(f"[red]error:[/] --from {first} lies after --to {last}")
+        return 1
+    if first < start or last > end:
+        errors.print(
+            f"[red]error:[/] days run from {start} to {end} (today); {first} to {last} is not all inside. "
+            "Landing older files, or VOICEAI_START_DATE, moves the start."
+        )
+        return 1
+    days = DayRange(first.isoformat(), last.isoformat()).days
+    success, failures = run_with_bar(pipeline, days, console)
+    blocked = show_status(pipeline, first, last, console)
+    if not success and not blocked:
+        for failure in failures:
+            errors.print(f"[red]failed:[/] {escape(failure)}")
+        return 1
+    return blocked
+
+
+def run_with_bar(pipeline: Pipeline, days: list[str], console: Console) -> tuple[bool, tuple[str, ...]]:
+    """Run days under a progress bar."""
+    steps = 4 + len(all_suites())  # read, load, dbt, publish, and one check per suite
+    columns = (TextColumn("{task.description:<8}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("starting", total=steps * len(days))
+        outcome = run_days(
+            pipeline, days, lambda step, day: progress.update(task, advance=1, description=f"{step} {day}")
+        )
+    return outcome.success, outcome.failures
+
+
+def show_status(pipeline: Pipeline, first: date | None, last: date | None, console: Console) -> int:
+    """Print the table; 2 when some day is not certified, else 0."""
+    with pipeline.warehouse.connect() as connection:
+        found = ledger.rows(
+            connection,
+            "select * from governance.day_status where (%s::date is null or day >= %s) "
+            "and (%s::date is null or day <= %s) order by day",
+            [first, first, last, last],
+        )
+        checks = _checks(connection)
+        unreadable = ledger.rows(
+            connection, "select path, problem from governance.landing_files where problem is not null order by path"
+        )
+    if not found:
+        console.print("no day is known yet; `voiceai land FOLDER` brings files, `voiceai up` starts with a sample")
+    else:
+        console.print(_table(found, checks))
+        _print_totals(found, console)
+    for file in unreadable:
+        console.print(f"[yellow]not read:[/] {escape(file['path'])}: {escape(file['problem'])}")
+    return 0 if all(str(row["status"]).startswith("certified") for row in found) else 2
+
+
+def _table(found: list[dict[str, Any]], checks: dict[date, str]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("landed", "loaded", "refused", "repeats", "checks"):
+        if not table.columns:
+            table.add_column("day", no_wrap=True)
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("status", no_wrap=True)
+    table.add_column("why, and what next", overflow="fold")
+    for row in found:
+        colour = _COLOURS.get(str(row["status"]), "yellow")
+        table.add_row(
+            str(row["day"]),
+            f"{row['landed_records']:,}",
+            f"{row['rows_loaded']:,}",
+            f"{row['rows_quarantined']:,}",
+            f"{row['rows_duplicate']:,}",
+            checks.get(row["day"], ""),
+            f"[{colour}]{row['status']}[/]",
+            escape(_why(row)),
+        )
+    return table
+
+
+def _why(row: dict[str, Any]) -> str:
+    status = str(row["status"])
+    if status == "stale":
+        return f"{row['stale_because']}; voiceai materialize --from {row['day']}"
+    if status == "not loaded":
+        return f"voiceai materialize --from {row['day']}"
+    reasons = row["reasons"]
+    if status == "certified" or not reasons:
+        return ""
+    more = f" (+{len(reasons) - 1} more)" if len(reasons) > 1 else ""
+    return f"{reasons[0]['check']}: {reasons[0]['text']}. {reasons[0]['mend']}{more}"
+
+
+def _checks(connection: ledger.Connection) -> dict[date, str]:
+    counted = ledger.rows(
+        connection,
+        "select r.day, count(*) filter (where r.status = 'passed') as passed, count(*) as total "
+        "from governance.quality_results r join governance.loads l "
+        "on l.day = r.day and l.load_id = r.load_id and l.is_live group by r.day",
+    )
+    return {row["day"]: f"{row['passed']}/{row['total']}" for row in counted}
+
+
+def _print_totals(found: list[dict[str, Any]], console: Console) -> None:
+    counts: dict[str, int] = {}
+    for row in found:
+        counts[str(row["status"])] = counts.get(str(row["status"]), 0) + 1
+    console.print(", ".join(f"{n} {status}" for status, n in sorted(counts.items())))

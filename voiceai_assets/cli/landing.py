@@ -1,0 +1,88 @@
+"""``voiceai land``: copy files into landing so that a reader never sees half of one."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from voiceai_assets.adapters import ADAPTERS
+from voiceai_assets.lake.inbox import sha256_of
+from voiceai_assets.partitions import first_day, remember_first_day, today
+from voiceai_assets.pipeline import Pipeline
+
+
+def land_files(pipeline: Pipeline, paths: list[Path], adapter: str, console: Console, errors: Console) -> int:
+    """Copy, index, and say which days are touched; returns the exit status."""
+    if adapter not in ADAPTERS:
+        errors.print(f"[red]error:[/] no adapter {adapter!r}; there is {', '.join(sorted(ADAPTERS))}")
+        return 1
+    if missing := [path for path in paths if not path.exists()]:
+        errors.print(f"[red]error:[/] {', '.join(map(str, missing))} does not exist")
+        return 1
+    target = pipeline.settings.landing / adapter
+    plan = list(_plan(paths, target))
+    clashes = _clashes(plan)
+    if clashes:
+        errors.print(f"[red]error:[/] several files would land under one name: {', '.join(sorted(clashes)[:5])}")
+        return 1
+    _copy(plan, console)
+    found = pipeline.look_into_landing(quiet_seconds=0)
+    remember_first_day(pipeline.settings, [f.home_day for f in found.fresh if f.home_day])
+    for file in found.fresh:
+        if file.problem:
+            errors.print(f"[yellow]not read:[/] {file.path}: {file.problem}")
+    days = sorted({day for file in found.fresh for day in file.rows_by_day})
+    records = sum(sum(file.rows_by_day.values()) for file in found.fresh)
+    if not found.fresh:
+        console.print(f"nothing new: all {len(plan)} file(s) had landed before")
+        return 0
+    console.print(f"landed {len(found.fresh)} file(s), {records:,} records, {len(days)} day(s)")
+    start, end = first_day(pipeline.settings).isoformat(), today(pipeline.settings).isoformat()
+    if outside := [day for day in days if not start <= day <= end]:
+        errors.print(
+            f"[yellow]outside the partitions ({start} to {end}):[/] {', '.join(outside[:10])}; kept in landing, not run. "
+            "VOICEAI_START_DATE moves the start."
+        )
+    if inside := [day for day in days if start <= day <= end]:
+        console.print(f"next: voiceai materialize --from {inside[0]} --to {inside[-1]}")
+    return 1 if any(file.problem for file in found.fresh) else 0
+
+
+def _plan(paths: Iterable[Path], target: Path) -> Iterator[tuple[Path, Path]]:
+    for path in paths:
+        if path.is_dir():
+            for file in sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith(".")):
+                yield file, target / file.relative_to(path)
+        else:
+            yield path, target / path.name
+
+
+def _clashes(plan: list[tuple[Path, Path]]) -> set[str]:
+    seen: dict[Path, Path] = {}
+    return {str(goal.name) for source, goal in plan if seen.setdefault(goal, source) != source}
+
+
+def _copy(plan: list[tuple[Path, Path]], console: Console) -> None:
+    """Copy under a hidden name, then rename: a sensor that looks meanwhile sees the whole file or none."""
+    total = sum(source.stat().st_size for source, _ in plan)
+    columns = (TextColumn("landing"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("landing", total=total)
+        for source, goal in plan:
+            size = source.stat().st_size
+            if not _is_same(source, goal):
+                goal.parent.mkdir(parents=True, exist_ok=True)
+                draft = goal.with_name(f".{goal.name}.landing")
+                shutil.copy2(source, draft)
+                draft.replace(goal)
+            progress.advance(task, size)
+
+
+def _is_same(source: Path, goal: Path) -> bool:
+    if not goal.exists() or goal.stat().st_size != source.stat().st_size:
+        return False
+    return source.samefile(goal) or sha256_of(source) == sha256_of(goal)

