@@ -5,9 +5,11 @@ Belongs here: ranges of days in, outcome out. Does not belong here: printing (``
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import dagster as dg
 
@@ -36,8 +38,8 @@ def run_days(pipeline: Pipeline, days: Sequence[str], on_day: Callable[[str, str
     done: list[Outcome] = []
     for _ in range(MOST_ROUNDS):
         done += [_run("daily_job", pipeline, chunk.tags, on_day) for chunk in ranges(todo, DAYS_PER_RUN)]
-        todo = _changed_neighbours(pipeline, days)
-        if not todo:
+        before, todo = todo, _changed_neighbours(pipeline, days)
+        if not todo or todo == before:
             break
     # a run that was overtaken by a later round has had its say; what counts is the last one of each day
     return Outcome(
@@ -64,8 +66,7 @@ def _run(job: str, pipeline: Pipeline, tags: dict[str, str], on_day: Callable[[s
     from voiceai_assets.assets.common import PipelineResource
     from voiceai_assets.build import build_defs
 
-    logging.getLogger("dagster").setLevel(logging.CRITICAL)  # events go to the instance; the terminal has a bar
-    with dg.DagsterInstance.get() as instance:
+    with _terminal_output_to(pipeline.settings.home / "logs" / "runs.log"), dg.DagsterInstance.get() as instance:
         resource = PipelineResource(pipeline.settings, on_day)
         defs = build_defs(settings=pipeline.settings, pipeline=resource)
         result = defs.resolve_job_def(job).execute_in_process(
@@ -81,3 +82,22 @@ def _run(job: str, pipeline: Pipeline, tags: dict[str, str], on_day: Callable[[s
             for event in result.get_step_failure_events()
         )
         return Outcome(result.success, (result.run_id,), failures)
+
+
+@contextmanager
+def _terminal_output_to(log: Path) -> Iterator[None]:
+    """Send what Dagster, dbt and their children print to a log; events are in the instance, the terminal has a bar.
+
+    At the level of file descriptors, because dbt is a child process and Dagster mirrors both streams.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    saved = os.dup(1), os.dup(2)
+    with log.open("ab") as target:
+        os.dup2(target.fileno(), 1)
+        os.dup2(target.fileno(), 2)
+    try:
+        yield
+    finally:
+        for number, original in zip((1, 2), saved, strict=True):
+            os.dup2(original, number)
+            os.close(original)

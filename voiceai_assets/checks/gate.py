@@ -109,27 +109,34 @@ def demands(suites: Iterable[Suite], load_ids: Mapping[str, str | None]) -> list
 def decide(demanded: Sequence[Demand], recorded: Iterable[Recorded]) -> Verdict:
     """Judge a day.
 
-    A broken critical rule blocks. A critical rule without a result on exactly this load and suite version, or whose
-    evaluation raised, blocks too. Warnings certify and stay attached. A day of which nothing was loaded is not judged.
+    A critical rule that is broken, or whose evaluation raised, blocks. A critical rule without a result on exactly
+    this load and this suite version leaves the day not judged, which does not publish either. Warnings certify and
+    stay attached.
     """
-    if not demanded or any(d.load_id is None for d in demanded):
-        missing = sorted({d.asset for d in demanded if d.load_id is None})
-        text = f"nothing was loaded for {', '.join(missing)}" if missing else "no check is demanded"
-        return Verdict(
-            Status.NOT_JUDGED, (Reason("gate", "", "missing", "critical", text, "materialise the whole day"),)
-        )
+    if not demanded:
+        return Verdict(Status.NOT_JUDGED, (_not_built("gate", "no check is demanded"),))
     found = {(r.asset, r.check_name, r.load_id, r.suite_version): r for r in recorded}
-    reasons = [
-        reason
-        for d in demanded
-        if (reason := _objection(d, found.get((d.asset, d.check_name, d.load_id or "", d.suite_version))))
-    ]
-    critical = [r for r in reasons if r.severity == "critical"]
-    if critical:
-        status = Status.BLOCKED
-    else:
-        status = Status.WITH_WARNINGS if reasons else Status.CERTIFIED
-    return Verdict(status, tuple(sorted(reasons, key=lambda r: (r.severity, _KIND_ORDER[r.kind], r.check))))
+    absent = sorted({d.asset for d in demanded if d.load_id is None})
+    reasons = [_not_built(asset, f"{asset} does not hold the day as it lies in landing now") for asset in absent]
+    for d in demanded:
+        if d.load_id is not None:
+            objection = _objection(d, found.get((d.asset, d.check_name, d.load_id, d.suite_version)))
+            reasons += [objection] if objection else []
+    ordered = tuple(sorted(reasons, key=lambda r: (r.severity, _KIND_ORDER[r.kind], r.check)))
+    return Verdict(_status(ordered), ordered)
+
+
+def _status(reasons: Sequence[Reason]) -> Status:
+    kinds = {r.kind for r in reasons if r.severity == "critical"}
+    if kinds & {"failed", "error"}:
+        return Status.BLOCKED
+    if kinds:
+        return Status.NOT_JUDGED
+    return Status.WITH_WARNINGS if reasons else Status.CERTIFIED
+
+
+def _not_built(asset: str, text: str) -> Reason:
+    return Reason("gate", asset, "missing", "critical", text, "materialise the whole day")
 
 
 _KIND_ORDER = {"failed": 0, "error": 1, "missing": 2}

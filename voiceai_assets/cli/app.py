@@ -26,8 +26,17 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-console = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
+
+
+def _terminal(number: int) -> Console:
+    """A console on a copy of the stream: runs redirect the streams themselves into a log, the bar stays visible."""
+    stream = os.fdopen(os.dup(number), "w")
+    width = None if stream.isatty() else 120  # a pipe has no width; 80 would fold every reason
+    return Console(file=stream, highlight=False, width=width)
+
+
+console = _terminal(1)
+errors = _terminal(2)
 
 _BLOCKED, _FAILED = 2, 1
 
@@ -122,15 +131,34 @@ def psql(
 
     Example: `voiceai psql -- -c 'select * from certified.day_status'`
     """
-    from voiceai_assets.cli.tools import psql_program
+    from voiceai_assets.cli.tools import psql_program, run_program
 
-    warehouse = _pipeline().warehouse
-    address = warehouse.reader if reader else warehouse.owner
-    arguments = [psql_program(), *context.args]
-    environment = {**os.environ, **address.libpq_environment()}
-    import subprocess  # psql talks to the terminal itself; we stay alive because the embedded server ends with us
+    pipeline = _pipeline()
+    address = pipeline.warehouse.reader if reader else pipeline.warehouse.owner
+    raise typer.Exit(run_program([psql_program(), *context.args], address.libpq_environment()))
 
-    raise typer.Exit(subprocess.run(arguments, env=environment, check=False).returncode)  # noqa: S603  # user's own command line
+
+@app.command(name="exec", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def exec_(context: typer.Context) -> None:
+    """Run a program with the platform's environment: Dagster's instance, dbt's connection, the server running.
+
+    Examples: `voiceai exec -- dagster dev -w workspace.yaml`, `voiceai exec -- dbt docs generate`
+    """
+    from voiceai_assets.cli.tools import run_program
+    from voiceai_assets.instance import prepare_instance
+    from voiceai_assets.pipeline import DBT_PROJECT
+
+    if not context.args:
+        raise typer.BadParameter("name a program after --")
+    pipeline = _pipeline()
+    folders = {
+        "DBT_PROJECT_DIR": str(DBT_PROJECT),
+        "DBT_PROFILES_DIR": str(DBT_PROJECT),
+        "DBT_TARGET_PATH": str(pipeline.settings.dbt_target),
+        "DBT_LOG_PATH": str(pipeline.settings.home / "logs"),
+    }
+    environment = {**prepare_instance(pipeline), **pipeline.warehouse.dbt_environment(), **folders}
+    raise typer.Exit(run_program(list(context.args), environment))
 
 
 @app.command()

