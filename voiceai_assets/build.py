@@ -41,7 +41,7 @@ def build_defs(
     """
     settings = settings or load_settings()
     partitions = daily(settings)
-    jobs = {job.name: job for job in (daily_job(partitions), publish_job(partitions), train_job())}
+    jobs = {job.name: job for job in (daily_job(), publish_job(), train_job())}
     assets = [
         turn_files_asset(partitions),
         raw_turns_asset(partitions),

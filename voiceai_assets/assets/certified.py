@@ -66,7 +66,7 @@ def certified_assets(settings: Settings, partitions: dg.PartitionsDefinition) ->
         days = list(context.partition_keys)
         blocked: dict[str, Verdict] = {}
         for day in days:
-            verdict, publications = pipeline.pipeline.publish(day, context.run_id)
+            verdict, publications = pipeline.pipeline.publish(day, context.run.run_id)
             pipeline.on_day("publish", day)
             if not verdict.may_publish:
                 blocked[day] = verdict

@@ -10,22 +10,20 @@ from voiceai_assets.assets.abandonment import MODEL
 DAYS_PER_RUN = 90
 
 
-def daily_job(partitions: dg.PartitionsDefinition) -> Any:
+def daily_job() -> Any:
     """Landing to dashboards with every check, for one day or a range."""
     return dg.define_asset_job(
         "daily_job",
         selection=dg.AssetSelection.all() - dg.AssetSelection.assets(MODEL),
-        partitions_def=partitions,
         description="Landing to certified dashboards with every check, for one day or a range of days.",
     )
 
 
-def publish_job(partitions: dg.PartitionsDefinition) -> Any:
+def publish_job() -> Any:
     """The publish step alone; the gate decides from the ledger, so a blocked day stays blocked."""
     return dg.define_asset_job(
         "publish_job",
         selection=dg.AssetSelection.groups("certified", "dashboards"),
-        partitions_def=partitions,
         description="Publish again what the ledger says may be published. A blocked day stays blocked.",
     )
 

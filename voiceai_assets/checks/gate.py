@@ -122,7 +122,7 @@ def decide(demanded: Sequence[Demand], recorded: Iterable[Recorded]) -> Verdict:
         if d.load_id is not None:
             objection = _objection(d, found.get((d.asset, d.check_name, d.load_id, d.suite_version)))
             reasons += [objection] if objection else []
-    ordered = tuple(sorted(reasons, key=lambda r: (r.severity, _KIND_ORDER[r.kind], r.check)))
+    ordered = tuple(sorted(reasons, key=lambda r: (r.severity, _KIND_ORDER[r.kind])))  # stable: upstream first
     return Verdict(_status(ordered), ordered)
 
 

@@ -87,5 +87,6 @@ def read_suite(path: Path) -> Suite:
 
 @functools.cache
 def all_suites(folder: Path = SUITES_FOLDER) -> tuple[Suite, ...]:
-    """Every suite, in the order of their names."""
-    return tuple(read_suite(path) for path in sorted(folder.glob("*.json")))
+    """Every suite, upstream first: what is broken in raw explains what is broken in the marts."""
+    suites = (read_suite(path) for path in folder.glob("*.json"))
+    return tuple(sorted(suites, key=lambda suite: (suite.dataset != "turns", suite.suite)))

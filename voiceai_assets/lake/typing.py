@@ -86,10 +86,12 @@ def typed_rows_sql(adapter: Adapter, block: str) -> str:
         f"{_finished(f)} AS {f.name}" for f in TURNS.fields if f.name != "extra"
     )
     return f"""
-WITH parsed AS MATERIALIZED (
+WITH storable AS (
+  SELECT line, problem, {_storable('text')} AS text FROM {block}
+), parsed AS MATERIALIZED (
   SELECT line, text, problem, CASE WHEN problem IS NULL THEN {adapter.record_sql} END AS record,
          CASE WHEN problem IS NULL THEN {adapter.unknown_sql} END AS unknown
-  FROM {block}
+  FROM storable
 ), raws AS (
   SELECT line, text, problem, record, unknown,
     {raws}
@@ -112,6 +114,14 @@ SELECT line, refusal, CASE WHEN refusal IS NOT NULL THEN text END AS text, {plai
   CASE WHEN len(wrong) > 0 THEN wrong END AS invalid_fields
 FROM judged
 """
+
+
+def _storable(text: str) -> str:
+    """PostgreSQL stores no NUL in text or jsonb, neither as a byte nor escaped; it becomes the replacement character."""
+    return (
+        f"CASE WHEN contains({text}, chr(0)) OR contains({text}, '\\u0000') "
+        f"THEN replace(replace({text}, chr(0), chr(65533)), '\\u0000', '\\ufffd') ELSE {text} END"
+    )
 
 
 def _finished(field: Field) -> str:

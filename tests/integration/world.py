@@ -1,0 +1,165 @@
+"""A platform of its own for each test: real PostgreSQL, real Dagster, real dbt, real Great Expectations."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import psycopg
+from psycopg import conninfo
+
+from voiceai_assets.assets.common import PipelineResource
+from voiceai_assets.automation.planning import DayRange
+from voiceai_assets.build import build_defs
+from voiceai_assets.checks.suites import Suite
+from voiceai_assets.partitions import remember_first_day
+from voiceai_assets.pipeline import Pipeline
+from voiceai_assets.settings import Settings
+from voiceai_assets.warehouse import ledger
+from voiceai_assets.warehouse.server import leave_embedded
+
+#: dbt's parse of the project, made by the first home of a session and reused by the others (2.4 s each).
+_PARSED = Path(tempfile.mkdtemp(prefix="voiceai-tests-")) / "dbt"
+
+Rows = Iterable[Mapping[str, Any]]
+
+
+class World:
+    """One home, one database, one Dagster instance."""
+
+    def __init__(self, home: Path, database_url: str | None = None, **settings: Any) -> None:
+        self._server_url = database_url
+        self.database = f"voiceai_test_{uuid.uuid4().hex[:12]}"
+        external: dict[str, Any] = {}
+        if database_url:
+            with psycopg.connect(database_url, autocommit=True) as connection:
+                connection.execute(f"create database {self.database}")  # type: ignore[arg-type]  # a hex name
+            parameters = {**conninfo.conninfo_to_dict(database_url), "dbname": self.database}
+            external = {
+                "database_url": conninfo.make_conninfo(**parameters),
+                "reader_password": "reader-for-tests",
+                "dagster_database": f"{self.database}_dagster",
+            }
+        self.settings = Settings(home=home, quiet_seconds=0, **external, **settings)
+        if _PARSED.is_dir():
+            shutil.copytree(_PARSED, self.settings.dbt_target)
+        self.pipeline = Pipeline.open(self.settings)
+        self.instance = dg.DagsterInstance.ephemeral()
+        self._suites: tuple[Suite, ...] | None = None
+
+    def close(self) -> None:
+        """Stop the server, or drop the database on an external one."""
+        leave_embedded(self.settings)
+        if self.settings.dbt_target.is_dir() and not _PARSED.is_dir():
+            shutil.copytree(self.settings.dbt_target, _PARSED)
+        if self._server_url:
+            with psycopg.connect(self._server_url, autocommit=True) as connection:
+                for name in (self.database, f"{self.database}_dagster"):
+                    connection.execute(f"drop database if exists {name} with (force)")  # type: ignore[arg-type]
+
+    # -- landing ---------------------------------------------------------------------------------------------------
+
+    @property
+    def landing(self) -> Path:
+        folder = self.settings.landing / "canonical"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def land(self, name: str, rows: Rows) -> Path:
+        """Write rows as a canonical file."""
+        path = self.landing / name
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        self.look()
+        return path
+
+    def land_copies(self, *paths: Path) -> None:
+        """Copy real files into landing."""
+        for path in paths:
+            shutil.copyfile(path, self.landing / path.name)
+        self.look()
+
+    def look(self) -> None:
+        """Bring the index up to date."""
+        found = self.pipeline.look_into_landing()
+        remember_first_day(self.settings, [f.home_day for f in found.fresh if f.home_day])
+
+    # -- running ---------------------------------------------------------------------------------------------------
+
+    def definitions(self) -> dg.Definitions:
+        return build_defs(settings=self.settings, pipeline=PipelineResource(self.settings), suites=self._suites)
+
+    def run(self, first: str, last: str | None = None, *, job: str = "daily_job") -> dg.ExecuteInProcessResult:
+        """Run a job for a day or, as one run, for a range of days."""
+        tags = DayRange(first, last or first).tags
+        return self.definitions().resolve_job_def(job).execute_in_process(
+            instance=self.instance,
+            raise_on_error=False,
+            partition_key=tags.get("dagster/partition"),
+            tags={key: value for key, value in tags.items() if key != "dagster/partition"},
+        )
+
+    # -- looking ---------------------------------------------------------------------------------------------------
+
+    def query(self, sql: str, *parameters: Any) -> list[dict[str, Any]]:
+        """As the pipeline's role."""
+        with self.pipeline.warehouse.connect() as connection:
+            return ledger.rows(connection, sql, parameters)
+
+    def as_reader(self) -> psycopg.Connection[Any]:
+        """As bi_reader."""
+        return psycopg.connect(self.pipeline.warehouse.reader.libpq())
+
+    def certified(self) -> dict[str, int]:
+        """Sessions that a dashboard sees, by day."""
+        with self.as_reader() as connection:
+            if connection.execute("select to_regclass('certified.fact_voice_ai_sessions')").fetchone() == (None,):
+                return {}
+            return dict(
+                connection.execute(
+                    "select session_date::text, count(*) from certified.fact_voice_ai_sessions group by 1 order by 1"
+                ).fetchall()
+            )
+
+    def status(self, day: str) -> str:
+        found = self.query("select status from governance.day_status where day = %s", day)
+        return str(found[0]["status"]) if found else "unknown"
+
+    def reasons(self, day: str) -> list[dict[str, Any]]:
+        found = self.query("select reasons from governance.day_status where day = %s", day)
+        return list(found[0]["reasons"]) if found else []
+
+
+def session(session_id: str, start: str, turns: int = 3, **fields: Any) -> list[dict[str, Any]]:
+    """A small session: one exchange a minute from ``start`` (ISO, without seconds), completed."""
+    from datetime import datetime, timedelta
+
+    begin = datetime.fromisoformat(start)
+    return [
+        {
+            "session_id": session_id,
+            "turn_number": n + 1,
+            "timestamp": (begin + timedelta(minutes=n)).isoformat(),
+            "user_id": f"user of {session_id}",
+            "asr_confidence": 0.8,
+            "session_outcome": "completed",
+            **fields,
+        }
+        for n in range(turns)
+    ]
+
+
+def with_log_scores(source: Path, target: Path) -> Path:
+    """Copy a day as an emitter would have written it that reports log scores instead of confidences."""
+    with source.open() as lines, target.open("w") as poisoned:
+        for line in lines:
+            row = json.loads(line)
+            row["asr_confidence"] = math.log(max(row["asr_confidence"], 1e-6))
+            poisoned.write(json.dumps(row) + "\n")
+    return target
