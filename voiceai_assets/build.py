@@ -9,11 +9,6 @@ import warnings
 
 import dagster as dg
 
-# Partitioned checks, backfill policies and code references are marked beta or preview in 1.13; we rely on them
-# knowingly, and tests/integration/test_partition_status.py notices when they change.
-warnings.filterwarnings("ignore", category=dg.BetaWarning)
-warnings.filterwarnings("ignore", category=dg.PreviewWarning)
-
 from voiceai_assets.assets.abandonment import abandonment_model_asset
 from voiceai_assets.assets.certified import certified_assets
 from voiceai_assets.assets.common import PipelineResource
@@ -30,7 +25,10 @@ from voiceai_assets.settings import Settings, load_settings
 
 
 def build_defs(
-    *, settings: Settings | None = None, suites: tuple[Suite, ...] | None = None, pipeline: PipelineResource | None = None
+    *,
+    settings: Settings | None = None,
+    suites: tuple[Suite, ...] | None = None,
+    pipeline: PipelineResource | None = None,
 ) -> dg.Definitions:
     """The whole graph.
 
@@ -39,6 +37,10 @@ def build_defs(
         suites: else all of ``expectations/``.
         pipeline: else one on the settings' warehouse, reached when the first step needs it.
     """
+    # Partitioned checks, backfill policies and code references are beta or preview in 1.13; we rely on them knowingly,
+    # and tests/integration/test_partition_status.py notices when they change.
+    warnings.filterwarnings("ignore", category=dg.BetaWarning)
+    warnings.filterwarnings("ignore", category=dg.PreviewWarning)
     settings = settings or load_settings()
     partitions = daily(settings)
     jobs = {job.name: job for job in (daily_job(), publish_job(), train_job())}
@@ -47,7 +49,7 @@ def build_defs(
         raw_turns_asset(partitions),
         dbt_model_assets(settings, partitions),
         certified_assets(settings, partitions),
-        abandonment_model_asset(settings),
+        abandonment_model_asset(),
     ]
     return dg.Definitions(
         assets=[a for a in dg.with_source_code_references(assets) if isinstance(a, dg.AssetsDefinition)],
@@ -56,7 +58,7 @@ def build_defs(
         sensors=[landing_sensor(settings, partitions, jobs["daily_job"])],
         schedules=[
             daily_schedule(settings, partitions, jobs["daily_job"]),
-            repair_schedule(settings, partitions, jobs["daily_job"]),
+            repair_schedule(settings, jobs["daily_job"]),
             train_schedule(settings, jobs["train_job"]),
         ],
         resources={"dbt": dbt_resource(settings), "pipeline": pipeline or PipelineResource(settings)},

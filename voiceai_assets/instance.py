@@ -1,6 +1,7 @@
 """Dagster's own instance: where it lives and how it is configured.
 
-Belongs here: ``DAGSTER_HOME``, ``dagster.yaml`` and the environment of Dagster's processes. Does not belong here: assets.
+Belongs here: ``DAGSTER_HOME``, ``dagster.yaml`` and the environment of Dagster's processes.
+Does not belong here: assets.
 """
 
 from __future__ import annotations

@@ -36,13 +36,12 @@ def first_day(settings: Settings) -> date:
 def remember_first_day(settings: Settings, home_days: list[str]) -> bool:
     """Move the start back when older files landed; True when it moved (code locations must be loaded again).
 
-    Args:
-        home_days: the day most records of each file belong to; a single stray time stamp moves nothing.
+    ``home_days`` is the day most records of each file belong to, so a single stray time stamp moves nothing.
     """
     if settings.start_date is not None or not home_days:
         return False
     path: Path = settings.home / _FIRST_DAY_FILE
-    earliest = min(min(home_days), today(settings).isoformat())
+    earliest = min(*home_days, today(settings).isoformat())
     if path.exists() and path.read_text().strip() <= earliest:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)

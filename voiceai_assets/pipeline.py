@@ -206,9 +206,7 @@ class Pipeline:
     def verdict(self, connection: ledger.Connection, day: str) -> tuple[Verdict, dict[str, str | None]]:
         """What the gate says of a day now, and the loads it speaks of."""
         load_ids = {dataset: ledger.live_load_id(connection, dataset, day) for dataset in ("turns", "marts")}
-        current = ledger.mart_load_id(
-            connection, day, self.mart_code_version(), self.settings.session_timeout_minutes
-        )
+        current = ledger.mart_load_id(connection, day, self.mart_code_version(), self.settings.session_timeout_minutes)
         if load_ids["marts"] != current:
             load_ids["marts"] = None  # built from something else than what is loaded now: not built, for the gate
         recorded = [
@@ -240,7 +238,9 @@ class Pipeline:
     def days_to_repair(self, within: Sequence[str]) -> dict[str, str]:
         """Days that must be run again, with the reason: missing, failed or stale."""
         expected = self.input_fingerprints()
-        nothing = input_fingerprint([], timezone=self.settings.source_timezone, key_id=load_pseudonymiser(self.settings).key_id)
+        nothing = input_fingerprint(
+            [], timezone=self.settings.source_timezone, key_id=load_pseudonymiser(self.settings).key_id
+        )
         version, timeout = self.mart_code_version(), self.settings.session_timeout_minutes
         with self.warehouse.connect() as connection:
             known = {row["day"]: row for row in ledger.day_states(connection)}

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import dagster as dg
 
+from voiceai_assets.assets.common import PipelineResource, nobody_listens
 from voiceai_assets.automation.jobs import DAYS_PER_RUN
 from voiceai_assets.automation.planning import DayRange, ranges
+from voiceai_assets.build import build_defs
 from voiceai_assets.instance import enter_instance
 from voiceai_assets.pipeline import Pipeline
 from voiceai_assets.warehouse.ledger import SESSION_SPAN_DAYS
@@ -57,15 +59,11 @@ def _changed_neighbours(pipeline: Pipeline, days: Sequence[str]) -> list[str]:
 
 def run_training(pipeline: Pipeline) -> Outcome:
     """Train the abandonment model."""
-    return _run("train_job", pipeline, {}, lambda step, day: None)
+    return _run("train_job", pipeline, {}, nobody_listens)
 
 
 def _run(job: str, pipeline: Pipeline, tags: dict[str, str], on_day: Callable[[str, str], None]) -> Outcome:
     enter_instance(pipeline)
-    # imported here: building the definitions parses the dbt manifest
-    from voiceai_assets.assets.common import PipelineResource
-    from voiceai_assets.build import build_defs
-
     with _terminal_output_to(pipeline.settings.home / "logs" / "runs.log"), dg.DagsterInstance.get() as instance:
         resource = PipelineResource(pipeline.settings, on_day)
         defs = build_defs(settings=pipeline.settings, pipeline=resource)

@@ -11,7 +11,7 @@ from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -25,7 +25,10 @@ class SettingsError(ValueError):
 
 
 def _known_zone(name: str) -> str:
-    ZoneInfo(name)  # raises for an unknown zone
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, OSError) as error:
+        raise ValueError(f"{name!r} is no time zone; write one like Africa/Kigali") from error
     return name
 
 

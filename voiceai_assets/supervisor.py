@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -29,7 +30,9 @@ _STOPPING_SECONDS = 25
 def supervise(pipeline: Pipeline, console: Console) -> int:
     """Run Dagster and the dashboards until a signal or until one of them ends; returns the exit status."""
     settings = pipeline.settings
-    if busy := [port for port in (settings.dagster_port, settings.dashboard_port) if _is_open(settings.bind_host, port)]:
+    if busy := [
+        port for port in (settings.dagster_port, settings.dashboard_port) if _is_open(settings.bind_host, port)
+    ]:
         console.print(
             f"[red]error:[/] port {busy[0]} is in use. Is another `voiceai up` running? "
             "VOICEAI_DAGSTER_PORT and VOICEAI_DASHBOARD_PORT choose other ports."
@@ -70,7 +73,7 @@ class _StopRequest:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._note)
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
+    def _note(self, _number: int, _frame: FrameType | None) -> None:
         self.requested = True
 
 
@@ -145,15 +148,11 @@ def _stop_all(children: Mapping[str, subprocess.Popen[bytes]], console: Console)
         child.send_signal(signal.SIGINT)
     deadline = time.monotonic() + _STOPPING_SECONDS
     for child in alive.values():
-        try:
+        with suppress(subprocess.TimeoutExpired):
             child.wait(max(0.1, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            pass
     for child in children.values():
-        try:
+        with suppress(ProcessLookupError, PermissionError):
             os.killpg(child.pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            pass
 
 
 def _is_open(host: str, port: int) -> bool:

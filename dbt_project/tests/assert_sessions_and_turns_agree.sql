@@ -22,9 +22,13 @@ turns as (
     group by session_date
 )
 
-select *
+select
+    sessions.session_date as day_of_sessions,
+    turns.session_date as day_of_turns,
+    sessions.session_count as sessions,
+    sessions.turn_count as turns
 from sessions
-full outer join turns using (session_date)
+full outer join turns on sessions.session_date = turns.session_date
 where
     sessions.session_count is distinct from turns.session_count
     or sessions.turn_count is distinct from turns.turn_count

@@ -81,7 +81,14 @@ def test_hostile_bytes_are_booked_not_fatal(world: World) -> None:
     rows = session("a", f"{DAY}T10:00", turns=500)
     rows[3] |= {"user_text": "a NUL \x00 in a text", "note": "and \x00 in extra"}
     good = [json.dumps(row).encode() for row in rows]
-    hostile = [b'{"session_id": "\xff\xfe"}', b"\x00\x00\x00", b"[" * 5000, b'{"session_id": NaN', b"null", b"=cmd|' /C calc'!A0"]
+    hostile = [
+        b'{"session_id": "\xff\xfe"}',
+        b"\x00\x00\x00",
+        b"[" * 5000,
+        b'{"session_id": NaN',
+        b"null",
+        b"=cmd|' /C calc'!A0",
+    ]
     (world.landing / f"{DAY}.jsonl").write_bytes(b"\xef\xbb\xbf" + b"\r\n".join([*good, *hostile, b""]) + b"\n\n")
     world.look()
     world.run(DAY)

@@ -53,7 +53,8 @@ def test_the_ledger_refuses_an_account_that_does_not_add_up(world: World) -> Non
     with pytest.raises(psycopg.errors.CheckViolation):
         world.query(
             "insert into governance.loads (dataset, day, load_id, is_live, code_version, inputs, rows_in, rows_loaded, "
-            "rows_quarantined, rows_duplicate) values ('turns', '2026-08-01', 'x', true, '', '[]', 10, 8, 1, 0) returning 1"
+            "rows_quarantined, rows_duplicate) "
+            "values ('turns', '2026-08-01', 'x', true, '', '[]', 10, 8, 1, 0) returning 1"
         )
 
 
@@ -64,7 +65,9 @@ def test_no_free_text_leaves_raw(world: World) -> None:
     assert world.run("2026-08-01").success
     for schema in ("intermediate", "marts", "published", "certified"):
         for table in world.query("select table_name from information_schema.tables where table_schema = %s", schema):
-            found = world.query(f"select count(*) as n from {schema}.{table['table_name']} t where t::text like %s", f"%{secret}%")
+            found = world.query(
+                f"select count(*) as n from {schema}.{table['table_name']} t where t::text like %s", f"%{secret}%"
+            )
             assert found == [{"n": 0}], f"{schema}.{table['table_name']}"
 
 

@@ -98,11 +98,15 @@ class World:
     def run(self, first: str, last: str | None = None, *, job: str = "daily_job") -> dg.ExecuteInProcessResult:
         """Run a job for a day or, as one run, for a range of days."""
         tags = DayRange(first, last or first).tags
-        return self.definitions().resolve_job_def(job).execute_in_process(
-            instance=self.instance,
-            raise_on_error=False,
-            partition_key=tags.get("dagster/partition"),
-            tags={key: value for key, value in tags.items() if key != "dagster/partition"},
+        return (
+            self.definitions()
+            .resolve_job_def(job)
+            .execute_in_process(
+                instance=self.instance,
+                raise_on_error=False,
+                partition_key=tags.get("dagster/partition"),
+                tags={key: value for key, value in tags.items() if key != "dagster/partition"},
+            )
         )
 
     # -- looking ---------------------------------------------------------------------------------------------------

@@ -94,7 +94,8 @@ def _to_table(chunk: bytes, first_line: int) -> tuple[pa.Table, int]:
 
 
 def _decode_one_by_one(raw: pa.Array) -> tuple[pa.Array, pa.Array]:
-    texts, problems = [], []
+    texts: list[str] = []
+    problems: list[str | None] = []
     for value in raw:
         line = value.as_py()
         try:

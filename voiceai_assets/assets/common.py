@@ -19,10 +19,14 @@ OWNERS = ["team:voice-analytics"]
 ONE_RUN_PER_RANGE = dg.BackfillPolicy.single_run()
 
 
+def nobody_listens(_step: str, _day: str) -> None:
+    """Hears of a finished day of a step and does nothing."""
+
+
 class PipelineResource:
     """Reaches the warehouse on first use, so that loading definitions needs no server."""
 
-    def __init__(self, settings: Settings, on_day: Callable[[str, str], None] = lambda step, day: None) -> None:
+    def __init__(self, settings: Settings, on_day: Callable[[str, str], None] = nobody_listens) -> None:
         """``on_day(step, day)`` hears of each finished day of each step: the command line draws its bar from it."""
         self.settings = settings
         self.on_day = on_day

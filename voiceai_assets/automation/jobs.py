@@ -31,5 +31,7 @@ def publish_job() -> Any:
 def train_job() -> Any:
     """The abandonment model on all certified days."""
     return dg.define_asset_job(
-        "train_job", selection=dg.AssetSelection.assets(MODEL), description="Train the abandonment model on certified days."
+        "train_job",
+        selection=dg.AssetSelection.assets(MODEL),
+        description="Train the abandonment model on certified days.",
     )

@@ -78,24 +78,20 @@ def why_to_repair(state: DayState, suites: frozenset[str]) -> str | None:
     """
     if state.expected_load is None:
         return None
-    if state.loaded is None:
-        return "missing: landed, not loaded"
-    if state.loaded != state.expected_load:
-        return "stale: its files changed"
-    if state.built_mart != state.expected_mart and state.status != "blocked":
-        return "stale: a neighbouring day or the dbt code changed" if state.built_mart else "failed: marts not built"
-    if state.has_error:
-        return "failed: a check could not be evaluated"
-    if state.status == "blocked":
-        stale_suites = not state.judged_suites <= suites
-        return "stale: its checks changed" if stale_suites else None
-    if state.status in (None, "not judged"):
-        return "failed: it was never judged"
-    if state.judged_suites != suites:
-        return "stale: its checks changed"
-    if state.published_load != state.built_mart:
-        return "failed: judged and not published"
-    return None
+    is_blocked = state.status == "blocked"
+    mart_differs = state.built_mart != state.expected_mart and not is_blocked
+    other_suites = not state.judged_suites <= suites if is_blocked else state.judged_suites != suites
+    causes = {
+        "missing: landed, not loaded": state.loaded is None,
+        "stale: its files changed": state.loaded != state.expected_load,
+        "failed: marts not built": mart_differs and state.built_mart is None,
+        "stale: a neighbouring day or the dbt code changed": mart_differs,
+        "failed: a check could not be evaluated": state.has_error,
+        "failed: it was never judged": state.status in {None, "not judged"},
+        "stale: its checks changed": other_suites,
+        "failed: judged and not published": not is_blocked and state.published_load != state.built_mart,
+    }
+    return next((why for why, applies in causes.items() if applies), None)
 
 
 def days_to_repair(states: Iterable[DayState], suites: frozenset[str], within: Sequence[str]) -> dict[str, str]:
@@ -112,7 +108,5 @@ def changed_days(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]
 
 def split_by_range(days: Iterable[str], first: str, last: str) -> tuple[list[str], list[str]]:
     """Days inside the partitions, and those outside (which are reported and kept)."""
-    inside, outside = [], []
-    for day in sorted(days):
-        (inside if first <= day <= last else outside).append(day)
-    return inside, outside
+    ordered = sorted(days)
+    return [d for d in ordered if first <= d <= last], [d for d in ordered if not first <= d <= last]

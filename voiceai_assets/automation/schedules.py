@@ -42,7 +42,7 @@ def daily_schedule(settings: Settings, partitions: dg.PartitionsDefinition, job:
     return schedule
 
 
-def repair_schedule(settings: Settings, partitions: dg.PartitionsDefinition, job: Any) -> dg.ScheduleDefinition:
+def repair_schedule(settings: Settings, job: Any) -> dg.ScheduleDefinition:
     """Finds missing, failed and stale days every hour and runs just those, as ranges."""
 
     @dg.schedule(
@@ -66,7 +66,9 @@ def repair_schedule(settings: Settings, partitions: dg.PartitionsDefinition, job
         stamp = context.scheduled_execution_time.astimezone(UTC).isoformat()
         for chunk in ranges(chosen, DAYS_PER_RUN):
             why = "; ".join(sorted({due[day] for day in chunk.days}))
-            yield dg.RunRequest(run_key=f"repair {chunk.first}..{chunk.last} {stamp}", tags={**chunk.tags, "why": why[:200]})
+            yield dg.RunRequest(
+                run_key=f"repair {chunk.first}..{chunk.last} {stamp}", tags={**chunk.tags, "why": why[:200]}
+            )
 
     return schedule
 

@@ -32,9 +32,7 @@ def suite_check(suite: Suite, partitions: dg.PartitionsDefinition) -> dg.AssetCh
     )
 
     @dg.multi_asset_check(specs=[spec], name=suite.suite)
-    def check(
-        context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[PipelineResource]
-    ) -> Iterator[Any]:
+    def check(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[PipelineResource]) -> Iterator[Any]:
         op = context.op_execution_context
         days = list(op.partition_keys)
         for day in days:

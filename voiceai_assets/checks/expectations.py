@@ -28,10 +28,11 @@ class Validator:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             import great_expectations as gx
+            from great_expectations.data_context.types.base import ProgressBarsConfig
 
         self._gx = gx
         self._context = gx.get_context(mode="ephemeral")
-        self._context.variables.progress_bars = {"globally": False}
+        self._context.variables.progress_bars = ProgressBarsConfig(globally=False)
         self._source = self._context.data_sources.add_postgres("warehouse", connection_string=address.sqlalchemy())
         self._serial = itertools.count()
 

@@ -71,7 +71,9 @@ def read_suite(path: Path) -> Suite:
         suite = Suite(
             **{**found, "asset": tuple(found["asset"])},
             rules=rules,
-            version=hashlib.sha256(json.dumps([found, [r.__dict__ for r in rules]], sort_keys=True).encode()).hexdigest()[:12],
+            version=hashlib.sha256(
+                json.dumps([found, [r.__dict__ for r in rules]], sort_keys=True).encode()
+            ).hexdigest()[:12],
         )
     except (TypeError, KeyError, json.JSONDecodeError) as error:
         raise SuiteError(f"{path} is not a suite: {error}") from error

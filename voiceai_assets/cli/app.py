@@ -9,13 +9,16 @@ import os
 import sys
 from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from voiceai_assets.settings import SettingsError, load_settings
 from voiceai_assets.warehouse.server import WarehouseError
+
+if TYPE_CHECKING:
+    from voiceai_assets.pipeline import Pipeline
 
 app = typer.Typer(
     help="Voice AI Analytics: raw turn files to certified dashboards.\n\n"
@@ -94,7 +97,7 @@ def status(
     """
     from voiceai_assets.cli.days import show_status
 
-    raise typer.Exit(show_status(_pipeline(), first and _day(first), last and _day(last), console))
+    raise typer.Exit(show_status(_pipeline(), _day(first) if first else None, _day(last) if last else None, console))
 
 
 @app.command()
@@ -125,7 +128,9 @@ def dashboard() -> None:
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def psql(
     context: typer.Context,
-    reader: Annotated[bool, typer.Option("--reader", help="Connect as bi_reader instead of the pipeline's role.")] = False,
+    reader: Annotated[
+        bool, typer.Option("--reader", help="Connect as bi_reader instead of the pipeline's role.")
+    ] = False,
 ) -> None:
     """Open psql on the warehouse; arguments after -- are psql's own.
 
@@ -169,8 +174,8 @@ def doctor() -> None:
     raise typer.Exit(examine(load_settings(), console))
 
 
-def _pipeline():  # type: ignore[no-untyped-def]  # imported late: --help must not load DuckDB and psycopg
-    from voiceai_assets.pipeline import Pipeline
+def _pipeline() -> Pipeline:
+    from voiceai_assets.pipeline import Pipeline  # --help must not wait for DuckDB and Great Expectations
 
     return Pipeline.open(load_settings())
 

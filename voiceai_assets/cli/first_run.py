@@ -34,7 +34,9 @@ def first_run(pipeline: Pipeline, console: Console, *, with_sample: bool) -> Non
     if due:
         console.print(f"running {len(due)} day(s): {', '.join(sorted(set(due.values())))}")
         run_with_bar(pipeline, sorted(due), console)
-    if not (settings.models / "abandonment").exists():
+    from voiceai_assets.models.abandonment.registry import Registry  # scikit-learn: only when a model may be missing
+
+    if Registry(settings.models).champion() is None:
         with console.status("training the abandonment model"):
             outcome = run_training(pipeline)
         console.print("the abandonment model is trained" if outcome.success else f"no model yet: {outcome.failures[0]}")

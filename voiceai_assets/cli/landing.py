@@ -44,8 +44,8 @@ def land_files(pipeline: Pipeline, paths: list[Path], adapter: str, console: Con
     start, end = first_day(pipeline.settings).isoformat(), today(pipeline.settings).isoformat()
     if outside := [day for day in days if not start <= day <= end]:
         errors.print(
-            f"[yellow]outside the partitions ({start} to {end}):[/] {', '.join(outside[:10])}; kept in landing, not run. "
-            "VOICEAI_START_DATE moves the start."
+            f"[yellow]outside the partitions ({start} to {end}):[/] {', '.join(outside[:10])}; "
+            "kept in landing, not run. VOICEAI_START_DATE moves the start."
         )
     if inside := [day for day in days if start <= day <= end]:
         console.print(f"next: voiceai materialize --from {inside[0]} --to {inside[-1]}")

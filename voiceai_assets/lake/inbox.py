@@ -12,7 +12,7 @@ import os
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path, PurePosixPath
 
@@ -104,23 +104,17 @@ def index_file(landing: Path, stat: FileStat, timezone: str) -> IndexedFile:
     path = landing / stat.path
     folder = PurePosixPath(stat.path).parts[0]
     adapter = adapter_for(folder) if len(PurePosixPath(stat.path).parts) > 1 else None
-    common = {
-        "path": stat.path,
-        "adapter": folder,
-        "size_bytes": stat.size_bytes,
-        "mtime_ns": stat.mtime_ns,
-        "sha256": sha256_of(path),
-    }
+    file = IndexedFile(stat.path, folder, stat.size_bytes, stat.mtime_ns, sha256_of(path))
     if adapter is None:
-        return IndexedFile(**common, problem=f"no adapter reads the landing folder {folder!r}")
+        return replace(file, problem=f"no adapter reads the landing folder {folder!r}")
     if not adapter.reads(path):
         known = ", ".join(adapter.suffixes)
-        return IndexedFile(**common, problem=f"adapter {adapter.name} reads {known}, not {path.name!r}")
+        return replace(file, problem=f"adapter {adapter.name} reads {known}, not {path.name!r}")
     counts, undated = _count_days(path, adapter, timezone)
     home = _home_day(stat, counts)
     if undated:
         counts[home] = counts.get(home, 0) + undated
-    return IndexedFile(**common, rows_by_day=dict(sorted(counts.items())), home_day=home)
+    return replace(file, rows_by_day=dict(sorted(counts.items())), home_day=home)
 
 
 def _count_days(path: Path, adapter: Adapter, timezone: str) -> tuple[dict[str, int], int]:
@@ -156,7 +150,12 @@ def _home_day(stat: FileStat, counts: Mapping[str, int]) -> str:
 
 
 def refresh(
-    landing: Path, known: Mapping[str, IndexedFile], *, timezone: str, quiet_seconds: float, limit_bytes: int | None = None
+    landing: Path,
+    known: Mapping[str, IndexedFile],
+    *,
+    timezone: str,
+    quiet_seconds: float,
+    limit_bytes: int | None = None,
 ) -> Refresh:
     """Compare landing with what is known and look into what is new.
 

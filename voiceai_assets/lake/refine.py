@@ -288,7 +288,10 @@ class Refinery:
         return "p.pseudonym AS user_id" if name == "user_id" else f't."{name}"'
 
     def _pseudonyms(self) -> None:
-        users = [row[0] for row in self._db.execute("SELECT DISTINCT user_id FROM today WHERE user_id IS NOT NULL").fetchall()]
+        users = [
+            row[0]
+            for row in self._db.execute("SELECT DISTINCT user_id FROM today WHERE user_id IS NOT NULL").fetchall()
+        ]
         table = pa.table({"user_id": users, "pseudonym": [self._pseudonymise(u) for u in users]}, PSEUDONYMS)
         self._db.register("pseudonyms_arrow", table)
         self._db.execute("CREATE OR REPLACE TEMP TABLE pseudonyms AS SELECT * FROM pseudonyms_arrow")

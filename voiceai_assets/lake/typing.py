@@ -1,6 +1,7 @@
 """DuckDB SQL that turns a contract's text fields into typed columns and says what is wrong with a record.
 
-Belongs here: types and required fields, for any adapter. Does not belong here: judgement of values (the checks do that).
+Belongs here: types and required fields, for any adapter.
+Does not belong here: judgement of values (the checks do that).
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ def _typed(field: Field) -> str:
     match field.kind:
         case Kind.INTEGER:
             # try_cast('3.7' AS BIGINT) would round; a count with a fraction is the wrong type
-            value = f"CASE WHEN try_cast({raw} AS DOUBLE) = floor(try_cast({raw} AS DOUBLE)) THEN try_cast({raw} AS BIGINT) END"
+            number = f"try_cast({raw} AS DOUBLE)"
+            value = f"CASE WHEN {number} = floor({number}) THEN try_cast({raw} AS BIGINT) END"
         case Kind.NUMBER:
             value = f"CASE WHEN isfinite(try_cast({raw} AS DOUBLE)) THEN try_cast({raw} AS DOUBLE) END"
         case Kind.MONEY | Kind.BOOLEAN:
@@ -74,20 +76,20 @@ def _refusal_sql() -> str:
 
 
 def typed_rows_sql(adapter: Adapter, block: str) -> str:
-    """Select statement over a block: ``line``, refusal (list of reason and message, or null), ``text`` of refused
-    records, every contract field typed, ``turn_date`` and ``invalid_fields``.
+    """Select statement over a block of records.
+
+    It gives ``line``, ``refusal`` (reason and message, or null), the ``text`` of refused records, every contract field
+    typed, ``turn_date`` and ``invalid_fields``.
     """
     raws = ",\n    ".join(f"{_raw(f)} AS raw_{f.name}" for f in TURNS.fields)
     typed = ",\n    ".join(f"{_typed(f)} AS {f.name}" for f in TURNS.fields)
     optional = [f for f in TURNS.fields if not f.required and _is_typed(f)]
     wrong = ", ".join(f"CASE WHEN {_is_wrong_type(f)} THEN '{f.name}' END" for f in optional)
     wrong_pairs = ", ".join(f"'{f.name}', CASE WHEN {_is_wrong_type(f)} THEN raw_{f.name} END" for f in optional)
-    plain = ", ".join(
-        f"{_finished(f)} AS {f.name}" for f in TURNS.fields if f.name != "extra"
-    )
+    plain = ", ".join(f"{_finished(f)} AS {f.name}" for f in TURNS.fields if f.name != "extra")
     return f"""
 WITH storable AS (
-  SELECT line, problem, {_storable('text')} AS text FROM {block}
+  SELECT line, problem, {_storable("text")} AS text FROM {block}
 ), parsed AS MATERIALIZED (
   SELECT line, text, problem, CASE WHEN problem IS NULL THEN {adapter.record_sql} END AS record,
          CASE WHEN problem IS NULL THEN {adapter.unknown_sql} END AS unknown
@@ -117,7 +119,7 @@ FROM judged
 
 
 def _storable(text: str) -> str:
-    """PostgreSQL stores no NUL in text or jsonb, neither as a byte nor escaped; it becomes the replacement character."""
+    """PostgreSQL stores no NUL in text or jsonb, as a byte or escaped: it becomes the replacement character."""
     return (
         f"CASE WHEN contains({text}, chr(0)) OR contains({text}, '\\u0000') "
         f"THEN replace(replace({text}, chr(0), chr(65533)), '\\u0000', '\\ufffd') ELSE {text} END"

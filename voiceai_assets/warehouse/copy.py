@@ -1,8 +1,8 @@
-"""Load one day of the lake into its partition, replacing it in one transaction.
+r"""Load one day of the lake into its partition, replacing it in one transaction.
 
 Belongs here: Parquet to COPY. Does not belong here: what the rows mean.
 
-DuckDB writes CSV and PostgreSQL reads it: the same path as ``psql \\copy``, so its speed is the floor, and arrays,
+DuckDB writes CSV and PostgreSQL reads it: the same path as ``psql \copy``, so its speed is the floor, and arrays,
 ``jsonb`` and time stamps need no binary format of their own.
 """
 
@@ -59,9 +59,7 @@ def load_day(connection: psycopg.Connection[Any], lake: Path, load: DayLoad) -> 
     connection.execute(sql.SQL("analyze {}").format(table))
 
 
-def copy_query(
-    connection: psycopg.Connection[Any], query: str, table: sql.Composable, columns: list[str]
-) -> None:
+def copy_query(connection: psycopg.Connection[Any], query: str, table: sql.Composable, columns: list[str]) -> None:
     """COPY the result of a DuckDB query into a table."""
     statement = sql.SQL("copy {} ({}) from stdin (format csv, null {})").format(
         table, sql.SQL(", ").join(map(sql.Identifier, columns)), sql.Literal(_NULL)

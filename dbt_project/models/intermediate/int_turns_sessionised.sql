@@ -14,7 +14,8 @@ session_days as (
         turn_date,
         lag(turn_date) over (partition by session_id order by turn_date) as previous_date
     from {{ source('raw', 'session_days') }}
-    where turn_date
+    where
+        turn_date
         between {{ window_start() }} - {{ var('session_span_days') }}
         and {{ window_end() }} + {{ var('session_span_days') }}
 ),

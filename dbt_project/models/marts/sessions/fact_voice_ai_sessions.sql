@@ -12,6 +12,14 @@ turns as (
     where session_date between {{ window_start() }} and {{ window_end() }}
 ),
 
+days as (
+    select
+        session_date,
+        max(turn_at) as last_turn_at
+    from turns
+    group by session_date
+),
+
 -- Up to when a day has been observed: for ever once a later day was loaded, else until its own last turn. A session
 -- without outcome counts as abandoned only when it has been silent for the timeout before that.
 observed as (
@@ -30,7 +38,7 @@ observed as (
             ) then 'infinity'::timestamptz
             else days.last_turn_at
         end as observed_until
-    from (select session_date, max(turn_at) as last_turn_at from turns group by session_date) as days
+    from days
 ),
 
 sessions as (

@@ -1,0 +1,109 @@
+"""Drift: contract, DDL, dbt project, suites, locks and repository say the same."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from voiceai_assets.checks.suites import SUITES_FOLDER, SuiteError, all_suites, read_suite
+from voiceai_assets.contracts.turns import TURNS
+from voiceai_assets.pipeline import DBT_PROJECT
+from voiceai_assets.settings import REPOSITORY
+from voiceai_assets.warehouse.ledger import SESSION_SPAN_DAYS
+from voiceai_assets.warehouse.publications import CERTIFIED_MARTS
+
+MODELS = {path.stem: path for path in (DBT_PROJECT / "models").rglob("*.sql")}
+
+
+def _documented(model: str) -> dict[str, str]:
+    described = yaml.safe_load(MODELS[model].with_suffix(".yml").read_text())["models"][0]
+    return {column["name"]: column.get("description", "") for column in described.get("columns", [])}
+
+
+def test_dbt_and_python_agree_on_how_long_a_session_may_span() -> None:
+    project = yaml.safe_load((DBT_PROJECT / "dbt_project.yml").read_text())
+    assert project["vars"]["session_span_days"] == SESSION_SPAN_DAYS
+
+
+@pytest.mark.parametrize("model", sorted(MODELS))
+def test_each_model_has_a_yaml_beside_it_that_states_its_grain(model: str) -> None:
+    text = MODELS[model].with_suffix(".yml").read_text()
+    assert "Grain:" in text
+
+
+@pytest.mark.parametrize("mart", sorted(CERTIFIED_MARTS))
+def test_each_certified_mart_has_an_owner_a_suite_and_documented_columns(mart: str) -> None:
+    described = yaml.safe_load(MODELS[mart].with_suffix(".yml").read_text())["models"][0]
+    assert described["meta"]["owner"].startswith("team:")
+    assert any(suite.table == f"marts.{mart}" for suite in all_suites())
+    columns = _documented(mart)
+    assert columns
+    assert all(columns.values())
+    assert "load_id" in columns
+
+
+def test_staging_reads_only_columns_of_the_contract() -> None:
+    contract = {field.name for field in TURNS.columns}
+    body = MODELS["stg_turns"].read_text().split("from {{")[0]
+    read = set(re.findall(r"^\s+(?:coalesce\()?(\w+)", body, flags=re.MULTILINE)) - {"select"}
+    assert read <= contract
+
+
+@pytest.mark.parametrize("suite", all_suites(), ids=lambda suite: suite.suite)
+def test_suites_speak_of_columns_that_exist(suite) -> None:  # type: ignore[no-untyped-def]
+    known = {
+        "raw.turns": {field.name for field in TURNS.columns},
+        "governance.load_files": {"is_truncated", "rows_in", "rows_loaded", "rows_quarantined", "rows_duplicate"},
+        **{f"marts.{mart}": set(_documented(mart)) for mart in CERTIFIED_MARTS},
+    }[suite.table]
+    for rule in suite.rules:
+        named = {rule.kwargs[key] for key in ("column", "column_A", "column_B") if key in rule.kwargs}
+        assert named <= known, rule.id
+
+
+@pytest.mark.parametrize("suite", all_suites(), ids=lambda suite: suite.suite)
+def test_each_rule_says_what_why_and_what_next(suite) -> None:  # type: ignore[no-untyped-def]
+    for rule in suite.rules:
+        assert len(rule.description) > 10
+        assert len(rule.why) > 5
+        assert len(rule.mend) > 5
+
+
+def test_a_suite_with_a_mistake_is_refused_with_its_file(tmp_path: Path) -> None:
+    text = (SUITES_FOLDER / "turns_are_plausible.json").read_text()
+    path = tmp_path / "turns_are_plausible.json"
+    path.write_text(text.replace('"critical"', '"crucial"', 1))
+    with pytest.raises(SuiteError, match=r"turns_are_plausible\.json.*severity"):
+        read_suite(path)
+
+
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])
+def test_locks_pin_with_hashes_and_name_no_index(lock: str) -> None:
+    text = (REPOSITORY / lock).read_text()
+    assert "://" not in text
+    pinned = re.findall(r"^[a-zA-Z0-9._-]+==", text, flags=re.MULTILINE)
+    assert len(pinned) > 100
+    assert text.count("--hash=sha256:") >= len(pinned)
+
+
+def test_the_two_locks_agree() -> None:
+    def versions(lock: str) -> set[str]:
+        return set(re.findall(r"^([a-zA-Z0-9._-]+==[^ ;\\]+)", (REPOSITORY / lock).read_text(), flags=re.MULTILINE))
+
+    assert versions("requirements.lock") <= versions("requirements-dev.lock")
+
+
+def test_no_machine_path_and_no_index_host_is_committed() -> None:
+    forbidden = re.compile(r"(?<![\w.])/(?:work|root|farm)/|" + "pypi" + r"\.org/simple|" + "pythonhosted")
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    for name in listed:
+        path = REPOSITORY / name
+        if path.suffix in {".png", ".lock"} or path == Path(__file__) or not path.is_file():
+            continue
+        assert not forbidden.search(path.read_text(errors="replace")), name

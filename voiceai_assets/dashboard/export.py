@@ -1,0 +1,65 @@
+"""The day series as a CSV file that a spreadsheet can open without running anything in it.
+
+Belongs here: columns and escaping. Does not belong here: HTTP (``app``), SQL (``queries``).
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from typing import Any
+
+from voiceai_assets.dashboard.days import Day, days_of
+from voiceai_assets.dashboard.queries import Snapshot, sums_of
+from voiceai_assets.dashboard.tiles import TILES
+
+#: A spreadsheet takes a cell that starts with one of these for a formula (OWASP, CSV injection).
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+def neutral(cell: Any) -> Any:
+    """A text that would be a formula gets a quote in front; numbers, negative ones too, stay as they are."""
+    if isinstance(cell, str) and cell.lstrip(" ").startswith(_FORMULA_STARTS):
+        return f"'{cell}"
+    return cell
+
+
+def days_csv(snapshot: Snapshot) -> str:
+    """One row per known day of the range; numbers of a day that is not certified stay empty."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\r\n")
+    estimates = [f"{tile.key}{part}" for tile in TILES for part in ("", "_low", "_high", "_n", "_users")]
+    writer.writerow([*_STANDING, "sessions", "in_progress", *estimates])
+    by_day = snapshot.numbers.rows() if snapshot.numbers else {}
+    for day in days_of(snapshot.days):
+        numbers = by_day.get(day.day) if day.is_certified else None
+        writer.writerow([neutral(cell) for cell in [*_standing(day), *_numbers(numbers, len(estimates))]])
+    return out.getvalue()
+
+
+_STANDING = ["day", "status", "reason", "landed", "loaded", "quarantined", "duplicate", "version", "certificate_id"]
+
+
+def _standing(day: Day) -> Sequence[Any]:
+    return [
+        day.day.isoformat(),
+        day.status,
+        day.why(),
+        day.landed_records,
+        day.rows_loaded,
+        day.rows_quarantined,
+        day.rows_duplicate,
+        day.version,
+        day.certificate_id,
+    ]
+
+
+def _numbers(row: Any, width: int) -> Sequence[Any]:
+    if row is None:
+        return [None] * (width + 2)
+    cells: list[Any] = [row["sessions"], row["in_progress"]]
+    for tile in TILES:
+        found = tile.estimate(sums_of(row, tile.key))
+        cells += [found.estimate, found.low, found.high, found.denominator, found.n_users]
+    return cells

@@ -1,0 +1,301 @@
+"""All SQL of the dashboards: schema ``certified`` only, as ``bi_reader``, one short read-only transaction per page.
+
+Belongs here: the metric catalogue's SQL, sufficient statistics per day and period, what happens when the database is
+away. Does not belong here: estimates (``stats.intervals``), words and components.
+
+SQL supplies sums over users of n, d, n*n, n*d and d*d, so that a year of a million sessions arrives as 365 rows.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, LiteralString
+
+import pandas as pd
+import psycopg
+from psycopg import IsolationLevel, sql
+
+from voiceai_assets.dashboard.days import Period, Request, resolve
+from voiceai_assets.stats.intervals import CrossSums, Sums
+from voiceai_assets.warehouse.server import Address
+
+_log = logging.getLogger(__name__)
+
+STATEMENT_TIMEOUT_S = 10
+CONNECT_TIMEOUT_S = 3
+_CACHED_PAGES = 32
+
+_ENDED: LiteralString = "final_outcome in ('completed', 'abandoned', 'transferred')"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A ratio of sums over sessions; numerator and denominator are SQL over one row of fact_voice_ai_sessions."""
+
+    key: LiteralString
+    numerator: LiteralString
+    denominator: LiteralString
+
+
+METRICS: Mapping[LiteralString, Metric] = {
+    m.key: m
+    for m in (
+        Metric("completion", "(final_outcome = 'completed')::int", f"({_ENDED})::int"),
+        Metric("abandonment", "(final_outcome = 'abandoned')::int", f"({_ENDED})::int"),
+        Metric(
+            "first_time_completion",
+            "(user_type = 'first_time' and final_outcome = 'completed')::int",
+            f"(user_type = 'first_time' and {_ENDED})::int",
+        ),
+        Metric("error_rate", "error_turn_count", "turn_count"),
+        Metric("asr_confidence", "coalesce(asr_turn_count * avg_asr_confidence, 0)", "coalesce(asr_turn_count, 0)"),
+        Metric("turns_per_session", "turn_count", "1"),
+    )
+}
+
+
+class DatabaseAwayError(RuntimeError):
+    """The warehouse did not answer; the message is fit for a page (no address, no password)."""
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Sufficient statistics of a range: a row per day that has sessions, one row for the range and the one before.
+
+    Columns of ``by_day``: day, users, sessions, in_progress, and per metric ``<key>_users, _n, _d, _nn, _nd, _dd``.
+    ``by_period`` has the same without day, again with the prefix ``before_``, and ``<key>_x_nn, _x_nd, _x_dn, _x_dd``
+    across the two periods.
+    """
+
+    by_day: pd.DataFrame
+    by_period: Mapping[str, float]
+
+    def rows(self) -> dict[date, dict[str, Any]]:
+        """Rows of ``by_day``, by their day."""
+        return {row["day"]: {str(k): v for k, v in row.items()} for row in self.by_day.to_dict("records")}
+
+    def sums(self, metric: str, prefix: str = "") -> Sums:
+        """The range's sums of a metric; ``prefix='before_'`` for the period before."""
+        return sums_of(self.by_period, metric, prefix)
+
+    def cross(self, metric: str) -> CrossSums:
+        """Sums across the range and the period before."""
+        return CrossSums(*(float(self.by_period[f"{metric}_x_{p}"]) for p in ("nn", "nd", "dn", "dd")))
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A page's worth of data, read in one transaction: badge and numbers are of the same moment.
+
+    ``span`` is None before anything landed, ``range`` None when the request lies outside of it, ``numbers`` None
+    before the first publication. ``days`` and ``days_before`` are rows of certified.day_status.
+    """
+
+    span: Period | None
+    range: Period | None
+    days: pd.DataFrame
+    days_before: pd.DataFrame
+    numbers: Numbers | None
+    fingerprint: str
+
+
+def sums_of(row: Mapping[str, Any], metric: str, prefix: str = "") -> Sums:
+    """One metric out of a row of ``Numbers``."""
+    values = [float(row[f"{prefix}{metric}_{part}"]) for part in ("users", "n", "d", "nn", "nd", "dd")]
+    return Sums(int(values[0]), *values[1:])
+
+
+class CertifiedReader:
+    """Reads pages; keeps the sums of a range for as long as the same certificates are live."""
+
+    def __init__(self, address: Address) -> None:
+        """Take the address of ``bi_reader``; nothing is opened yet."""
+        options = f"{address.parameters.get('options', '')} -c statement_timeout={STATEMENT_TIMEOUT_S}s".strip()
+        self._address = address.with_parameters(
+            options=options, connect_timeout=str(CONNECT_TIMEOUT_S), application_name="voiceai-dashboard"
+        )
+        self._pages: OrderedDict[tuple[Period, str], Numbers] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def is_alive(self) -> bool:
+        """Whether the database answers."""
+        try:
+            with self._transaction() as connection:
+                return connection.execute("select 1").fetchone() == (1,)
+        except DatabaseAwayError:
+            return False
+
+    def snapshot(self, request: Request) -> Snapshot:
+        """Everything a page shows of the days that an address asks for.
+
+        Raises:
+            DatabaseAwayError: when the database cannot be reached or takes longer than the statement timeout.
+        """
+        with self._transaction() as connection:
+            span = _span(connection)
+            shown = resolve(request, span) if span else None
+            if span is None or shown is None:
+                nothing = pd.DataFrame(columns=_DAY_COLUMNS)
+                return Snapshot(span, shown, nothing, nothing, None, f"{span} {request}")
+            days, before = _days(connection, shown), _days(connection, shown.before())
+            fingerprint = f"{span} {shown} {_fingerprint(days)} {_fingerprint(before)}"
+            numbers = self._numbers(connection, shown, fingerprint) if _is_published(connection) else None
+            return Snapshot(span, shown, days, before, numbers, f"{fingerprint} {numbers is None}")
+
+    def _numbers(self, connection: psycopg.Connection[Any], shown: Period, fingerprint: str) -> Numbers:
+        key = (shown, fingerprint)
+        with self._lock:
+            if key in self._pages:
+                self._pages.move_to_end(key)
+                return self._pages[key]
+        parameters = {"start": shown.start, "end": shown.end, "before": shown.before().start}
+        by_day = _frame(connection, _BY_DAY, parameters)
+        by_period = _frame(connection, _BY_PERIOD, parameters).iloc[0].to_dict()
+        numbers = Numbers(by_day, {str(name): float(value or 0) for name, value in by_period.items()})
+        with self._lock:
+            self._pages[key] = numbers
+            while len(self._pages) > _CACHED_PAGES:
+                self._pages.popitem(last=False)
+        return numbers
+
+    @contextmanager
+    def _transaction(self) -> Iterator[psycopg.Connection[Any]]:
+        try:
+            with psycopg.connect(self._address.libpq()) as connection:
+                connection.isolation_level = IsolationLevel.REPEATABLE_READ
+                connection.read_only = True
+                yield connection
+        except psycopg.errors.QueryCanceled as error:
+            raise DatabaseAwayError(
+                f"The database took longer than {STATEMENT_TIMEOUT_S} s. Choose fewer days, or try again."
+            ) from error
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise DatabaseAwayError("The dashboard's database role may not read schema certified.") from error
+        except psycopg.OperationalError as error:
+            raise DatabaseAwayError("The database does not answer.") from error
+        except psycopg.Error as error:
+            _log.exception("a dashboard query failed")
+            raise DatabaseAwayError(f"The database refused a query ({type(error).__name__}).") from error
+
+
+def _frame(
+    connection: psycopg.Connection[Any],
+    query: sql.Composed | LiteralString,
+    parameters: Mapping[str, Any] | None = None,
+) -> pd.DataFrame:
+    """Rows as they come: object columns, so that a missing integer stays None instead of turning into a float."""
+    cursor = connection.execute(query, parameters)
+    assert cursor.description is not None
+    return pd.DataFrame(cursor.fetchall(), columns=[c.name for c in cursor.description], dtype=object)
+
+
+_DAY_COLUMNS = [
+    "day",
+    "landed_records",
+    "rows_loaded",
+    "rows_quarantined",
+    "rows_duplicate",
+    "status",
+    "stale_because",
+    "reasons",
+    "certificate_id",
+    "version",
+    "published_at",
+]
+
+
+def _span(connection: psycopg.Connection[Any]) -> Period | None:
+    found = connection.execute("select min(day), max(day) from certified.day_status").fetchone()
+    return Period(found[0], found[1]) if found and found[0] else None
+
+
+def _days(connection: psycopg.Connection[Any], shown: Period) -> pd.DataFrame:
+    query = sql.SQL("select {} from certified.day_status where day between %(start)s and %(end)s order by day")
+    columns = sql.SQL(", ").join(map(sql.Identifier, _DAY_COLUMNS))
+    return _frame(connection, query.format(columns), {"start": shown.start, "end": shown.end})
+
+
+def _fingerprint(days: pd.DataFrame) -> int:
+    """Changes whenever a day's standing, counts or live version do."""
+    return hash(days.astype(str).to_csv())
+
+
+def _is_published(connection: psycopg.Connection[Any]) -> bool:
+    found = connection.execute("select to_regclass('certified.fact_voice_ai_sessions') is not null").fetchone()
+    return bool(found and found[0])
+
+
+def _moments(metric: LiteralString, prefix: LiteralString = "") -> LiteralString:
+    n, d = f"{prefix}{metric}_n", f"{prefix}{metric}_d"
+    return (
+        f"count(*) filter (where {d} > 0) as {prefix}{metric}_users, "
+        f"sum({n}) as {n}, sum({d}) as {d}, sum({n} * {n}) as {n}n, sum({n} * {d}) as {n}d, sum({d} * {d}) as {d}d"
+    )
+
+
+def _by_day() -> LiteralString:
+    per_user = ", ".join(
+        f"sum({m.numerator})::float8 as {m.key}_n, sum({m.denominator})::float8 as {m.key}_d" for m in METRICS.values()
+    )
+    return f"""
+with user_days as (
+  select
+    session_date, user_id, case when user_id is null then session_id end as anonymous_session,
+    count(*) as sessions, count(*) filter (where final_outcome = 'in_progress') as in_progress,
+    {per_user}
+  from certified.fact_voice_ai_sessions
+  where session_date between %(start)s and %(end)s
+  group by 1, 2, 3
+)
+select
+  session_date as day, count(*) as users, sum(sessions)::bigint as sessions, sum(in_progress)::bigint as in_progress,
+  {", ".join(_moments(key) for key in METRICS)}
+from user_days
+group by session_date
+order by session_date
+"""  # constants of this module
+
+
+def _by_period() -> LiteralString:
+    """Both periods in one pass, because users who were there in both tie them together."""
+
+    def both(expression: LiteralString, name: LiteralString) -> LiteralString:
+        now = f"coalesce(sum({expression}) filter (where session_date >= %(start)s), 0)::float8"
+        before = f"coalesce(sum({expression}) filter (where session_date < %(start)s), 0)::float8"
+        return f"{now} as {name}, {before} as before_{name}"
+
+    per_user = ", ".join(
+        f"{both(m.numerator, f'{m.key}_n')}, {both(m.denominator, f'{m.key}_d')}" for m in METRICS.values()
+    )
+    moments = ", ".join(_moments(key, prefix) for key in METRICS for prefix in ("", "before_"))
+    cross = ", ".join(
+        f"sum({key}_{a} * before_{key}_{b}) as {key}_x_{a}{b}" for key in METRICS for a in "nd" for b in "nd"
+    )
+    return f"""
+with users as (
+  select
+    user_id, case when user_id is null then session_date end as anonymous_date,
+    case when user_id is null then session_id end as anonymous_session,
+    {both("1", "sessions")}, {both("(final_outcome = 'in_progress')::int", "in_progress")}, {per_user}
+  from certified.fact_voice_ai_sessions
+  where session_date between %(before)s and %(end)s
+  group by 1, 2, 3
+)
+select
+  count(*) filter (where sessions > 0) as users, count(*) filter (where before_sessions > 0) as before_users,
+  sum(sessions) as sessions, sum(before_sessions) as before_sessions,
+  sum(in_progress) as in_progress, sum(before_in_progress) as before_in_progress,
+  {moments}, {cross}
+from users
+"""  # constants of this module
+
+
+# Composed from the constants above only; every value of a request travels as a parameter.
+_BY_DAY = sql.Composed([sql.SQL(_by_day())])
+_BY_PERIOD = sql.Composed([sql.SQL(_by_period())])

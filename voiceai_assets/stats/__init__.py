@@ -1,0 +1,1 @@
+"""Statistics: pure functions from sums to estimates with intervals. No SQL, no files, no clocks."""
