@@ -86,29 +86,22 @@ def abandonment_model_asset() -> dg.AssetsDefinition:
 
 
 def _metric_rows(result: Any) -> list[dict[str, Any]]:
-    """One row per head and measure, intervals where there are any."""
-    rows: list[dict[str, Any]] = []
+    """One row per head and measure, with its interval where there is one."""
+    rows = []
     for head, found in result.as_dict()["heads"].items():
-        flat = {key: value for key, value in found.items() if not isinstance(value, list)}
-        for baseline, measures in flat.pop("baselines").items():
-            flat |= {
-                f"{key} of {baseline}" if key != "gain" else f"log loss gain over {baseline}": value
-                for key, value in measures.items()
-            }
-        for measure, value in flat.items():
-            if isinstance(value, dict):
-                rows.append(
-                    {
-                        "head": head,
-                        "measure": measure,
-                        "estimate": _short(value.get("value")),
-                        "95 % from": _short(value.get("low")),
-                        "to": _short(value.get("high")),
-                    }
-                )
-            else:
-                rows.append({"head": head, "measure": measure, "estimate": _short(value)})
+        measures = {key: value for key, value in found.items() if key not in {"bins", "baselines", "auc_by_turn"}}
+        measures |= {f"auc at turn {turn}": value for turn, value in found["auc_by_turn"].items()}
+        for baseline, compared in found["baselines"].items():
+            measures |= {f"{key} against {baseline}": value for key, value in compared.items()}
+        rows += [{"head": head, "measure": measure, **_with_interval(value)} for measure, value in measures.items()]
     return rows
+
+
+def _with_interval(value: Any) -> dict[str, Any]:
+    if isinstance(value, dict):
+        estimate, low, high = (_short(value.get(key)) for key in ("value", "low", "high"))
+        return {"estimate": estimate, "95 % from": low, "to": high}
+    return {"estimate": _short(value)}
 
 
 def _short(value: Any) -> Any:

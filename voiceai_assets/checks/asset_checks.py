@@ -14,6 +14,7 @@ from typing import Any
 import dagster as dg
 
 from voiceai_assets.assets.common import PipelineResource, records_table
+from voiceai_assets.checks.gate import seen
 from voiceai_assets.checks.suites import Suite
 from voiceai_assets.warehouse.ledger import CheckResult
 
@@ -71,8 +72,8 @@ def _summary(
                     "status": r.status,
                     "severity": r.severity,
                     "demanded": r.description,
-                    "observed": r.observed,
-                    "sample": r.sample,
+                    "observed": seen(r.observed).strip(" ()"),
+                    "sample": "" if r.sample is None else r.sample,
                 }
                 for r in sorted(results, key=lambda r: (r.status == "passed", r.check_name))
             ],

@@ -149,14 +149,15 @@ def _objection(demand: Demand, result: Recorded | None) -> Reason | None:
     elif result.status == "passed":
         return None
     elif result.status == "failed":
-        kind, text, mend = "failed", f"not so: {demand.description}{_seen(result.observed)}", demand.mend
+        kind, text, mend = "failed", f"not so: {demand.description}{seen(result.observed)}", demand.mend
     else:
-        kind, text = "error", f"could not check: {demand.description}{_seen(result.observed)}"
+        kind, text = "error", f"could not check: {demand.description}{seen(result.observed)}"
         mend = "mend the cause of the error, then run the day again; the data may be good"
     return Reason(demand.check_name, demand.asset, kind, demand.severity, text, mend)
 
 
-def _seen(observed: Any) -> str:
+def seen(observed: Any) -> str:
+    """What was observed, in brackets and in words; empty where there is nothing to say."""
     if not isinstance(observed, Mapping):
         return ""
     if "message" in observed:

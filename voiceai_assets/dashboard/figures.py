@@ -7,6 +7,7 @@ them, so that light and dark need no second figure).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from html import escape
 from itertools import groupby
@@ -39,8 +40,9 @@ def trend_figure(rates: Mapping[date, Rate], days: Sequence[Day], shown: Period)
         if (d := standing.get(day)) and d.is_certified and (r := rates.get(day)) and r.estimate is not None
     }
     figure = go.Figure()
-    _add_hatches(figure, "blocked", [d for d in days if d.is_blocked], BLOCKED, "/")
-    _add_hatches(figure, "not certified", [d for d in days if not d.is_blocked and not d.is_certified], WAITING, "\\")
+    waiting = [d for d in days if not d.is_blocked and not d.is_certified]
+    _add_hatches(figure, "blocked", [d for d in days if d.is_blocked], _Hatch(BLOCKED, "/", len(shown)))
+    _add_hatches(figure, "not certified", waiting, _Hatch(WAITING, "\\", len(shown)))
     _add_band(figure, drawn, shown)
     _add_line(figure, drawn, shown)
     figure.update_layout(
@@ -64,7 +66,26 @@ def trend_figure(rates: Mapping[date, Rate], days: Sequence[Day], shown: Period)
     return figure
 
 
-def _add_hatches(figure: go.Figure, name: str, days: Sequence[Day], colour: str, shape: str) -> None:
+@dataclass(frozen=True)
+class _Hatch:
+    colour: str
+    shape: str
+    days_shown: int
+
+    @property
+    def width_ms(self) -> float:
+        """A day, or as much more as it takes to stay visible in a range of years."""
+        return _DAY_MS * max(1.0, self.days_shown / 250)
+
+    @property
+    def pattern(self) -> dict[str, object]:
+        """Finer and denser where a day is only a few pixels wide."""
+        size, solidity = (9, 0.2) if self.days_shown <= _MANY_DAYS else (4, 0.5)
+        shape = {"shape": self.shape, "fgcolor": self.colour, "bgcolor": "rgba(0,0,0,0)"}
+        return {**shape, "size": size, "solidity": solidity}
+
+
+def _add_hatches(figure: go.Figure, name: str, days: Sequence[Day], hatch: _Hatch) -> None:
     if not days:
         return
     figure.add_bar(
@@ -72,10 +93,10 @@ def _add_hatches(figure: go.Figure, name: str, days: Sequence[Day], colour: str,
         x=[d.day for d in days],
         y=[1.0] * len(days),
         yaxis="y2",
-        width=_DAY_MS,
+        width=hatch.width_ms,
         marker={
             "color": "rgba(0,0,0,0)",
-            "pattern": {"shape": shape, "fgcolor": colour, "bgcolor": "rgba(0,0,0,0)", "size": 9, "solidity": 0.2},
+            "pattern": hatch.pattern,
             "line": {"width": 0},
         },
         text=[_hatch_text(d) for d in days],

@@ -96,8 +96,8 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def index_file(landing: Path, stat: FileStat, timezone: str) -> IndexedFile:
-    """Look into one file: checksum and records by day.
+def index_file(landing: Path, stat: FileStat, db: duckdb.DuckDBPyConnection) -> IndexedFile:
+    """Look into one file: checksum and records by day; ``db`` carries the time zone of naive time stamps.
 
     Never raises for bad content: what cannot be read becomes ``problem``.
     """
@@ -110,25 +110,23 @@ def index_file(landing: Path, stat: FileStat, timezone: str) -> IndexedFile:
     if not adapter.reads(path):
         known = ", ".join(adapter.suffixes)
         return replace(file, problem=f"adapter {adapter.name} reads {known}, not {path.name!r}")
-    counts, undated = _count_days(path, adapter, timezone)
+    counts, undated = _count_days(path, adapter, db)
     home = _home_day(stat, counts)
     if undated:
         counts[home] = counts.get(home, 0) + undated
     return replace(file, rows_by_day=dict(sorted(counts.items())), home_day=home)
 
 
-def _count_days(path: Path, adapter: Adapter, timezone: str) -> tuple[dict[str, int], int]:
+def _count_days(path: Path, adapter: Adapter, db: duckdb.DuckDBPyConnection) -> tuple[dict[str, int], int]:
     counts: dict[str, int] = {}
     undated = 0
-    connection = duckdb.connect()
-    connection.execute(f"SET TimeZone = '{timezone}'")
     for block in adapter.blocks(path):
-        connection.register("block", block)
-        found = connection.execute(
+        db.register("block", block)
+        found = db.execute(
             f"SELECT CAST({instant_sql('stamp')} AS DATE), count(*) "
             f"FROM (SELECT CASE WHEN problem IS NULL THEN {adapter.timestamp_sql} END AS stamp FROM block) GROUP BY 1"
         ).fetchall()
-        connection.unregister("block")
+        db.unregister("block")
         for day, rows in found:
             if day is None:
                 undated += rows
@@ -164,24 +162,23 @@ def refresh(
     """
     now = time.time()
     present: dict[str, FileStat] = {stat.path: stat for stat in scan(landing)}
+    new = [stat for stat in sorted(present.values()) if stat.path not in known or known[stat.path].stat != stat]
+    quiet = [stat for stat in new if stat.is_quiet(now, quiet_seconds)]
     fresh: list[IndexedFile] = []
-    waiting: list[str] = []
     done_bytes = 0
-    complete = True
-    for stat in sorted(present.values()):
-        before = known.get(stat.path)
-        if before is not None and before.stat == stat:
-            continue
-        if not stat.is_quiet(now, quiet_seconds):
-            waiting.append(stat.path)
-            continue
-        if limit_bytes is not None and done_bytes >= limit_bytes:
-            complete = False
-            break
-        fresh.append(index_file(landing, stat, timezone))
-        done_bytes += stat.size_bytes
-    gone = [path for path in known if path not in present]
-    return Refresh(fresh, gone, waiting, complete)
+    with duckdb.connect() as db:  # one for all files: opening it costs more than reading a small file
+        db.execute(f"SET TimeZone = '{timezone}'")
+        for stat in quiet:
+            if limit_bytes is not None and done_bytes >= limit_bytes:
+                break
+            fresh.append(index_file(landing, stat, db))
+            done_bytes += stat.size_bytes
+    return Refresh(
+        fresh=fresh,
+        gone=[path for path in known if path not in present],
+        waiting=[stat.path for stat in new if not stat.is_quiet(now, quiet_seconds)],
+        complete=len(fresh) == len(quiet),
+    )
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,9 @@
 
   function sayLate() {
     var dash = window.dash_clientside;
-    var by = dash.callback_context.triggered_id;
-    if (by !== "tick") {
+    var by = dash.callback_context.triggered.map(function (t) { return t.prop_id; });
+    // Dash waits for the answer that a tick asked for, then names both; a tick alone means that none came
+    if (by.length !== 1 || by[0] !== "tick.n_intervals") {
       heardAt = Date.now();
     }
     var late = Date.now() - heardAt > LATE_AFTER_MS;
