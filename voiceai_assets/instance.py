@@ -7,6 +7,8 @@ Does not belong here: assets.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from voiceai_assets.pipeline import Pipeline
@@ -52,6 +54,23 @@ def prepare_instance(pipeline: Pipeline) -> dict[str, str]:
     }
 
 
-def enter_instance(pipeline: Pipeline) -> None:
-    """Make this process one of Dagster's."""
-    os.environ.update(prepare_instance(pipeline))
+@contextmanager
+def instance_environment(pipeline: Pipeline) -> Iterator[None]:
+    """Make this process one of Dagster's for a while."""
+    with environment(prepare_instance(pipeline)):
+        yield
+
+
+@contextmanager
+def environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables and put back what was there."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -17,7 +17,7 @@ from voiceai_assets.assets.common import PipelineResource, nobody_listens
 from voiceai_assets.automation.jobs import DAYS_PER_RUN
 from voiceai_assets.automation.planning import DayRange, ranges
 from voiceai_assets.build import build_defs
-from voiceai_assets.instance import enter_instance
+from voiceai_assets.instance import instance_environment
 from voiceai_assets.pipeline import Pipeline
 from voiceai_assets.warehouse.ledger import SESSION_SPAN_DAYS
 
@@ -63,23 +63,25 @@ def run_training(pipeline: Pipeline) -> Outcome:
 
 
 def _run(job: str, pipeline: Pipeline, tags: dict[str, str], on_day: Callable[[str, str], None]) -> Outcome:
-    enter_instance(pipeline)
-    with _terminal_output_to(pipeline.settings.home / "logs" / "runs.log"), dg.DagsterInstance.get() as instance:
-        resource = PipelineResource(pipeline.settings, on_day)
-        defs = build_defs(settings=pipeline.settings, pipeline=resource)
+    log = pipeline.settings.home / "logs" / "runs.log"
+    with instance_environment(pipeline), _terminal_output_to(log), dg.DagsterInstance.get() as instance:
+        defs = build_defs(settings=pipeline.settings, pipeline=PipelineResource(pipeline.settings, on_day))
         result = defs.resolve_job_def(job).execute_in_process(
             instance=instance,
             raise_on_error=False,
             partition_key=tags.get("dagster/partition"),
             tags={key: value for key, value in tags.items() if key != "dagster/partition"},
         )
-        failures = tuple(
-            str(event.step_failure_data.user_failure_data.description)
-            if event.step_failure_data.user_failure_data
-            else f"{event.step_key}: {event.step_failure_data.error.message if event.step_failure_data.error else ''}"
-            for event in result.get_step_failure_events()
-        )
+        failures = tuple(_message(event) for event in result.get_step_failure_events())
         return Outcome(result.success, (result.run_id,), failures)
+
+
+def _message(event: dg.DagsterEvent) -> str:
+    """What a failed step said: our own sentence where there is one."""
+    data = event.step_failure_data
+    if data.user_failure_data and data.user_failure_data.description:
+        return data.user_failure_data.description
+    return f"{event.step_key}: {data.error.message if data.error else 'failed without a message'}"
 
 
 @contextmanager

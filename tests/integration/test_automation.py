@@ -24,10 +24,11 @@ def _sensor(world: World, cursor: str | None = None) -> Any:
 
 def _schedule(world: World, name: str, at: datetime) -> list[dg.RunRequest]:
     definitions = world.definitions()
+    repository = definitions.get_repository_def()
     with dg.instance_for_test() as instance:  # an ephemeral one has no reference to open it by again
         context = dg.build_schedule_context(
             instance=instance,
-            repository_def=definitions.get_repository_def(),
+            repository_def=repository,
             resources=dict(definitions.resources or {}),
             scheduled_execution_time=at,
         )

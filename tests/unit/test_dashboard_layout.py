@@ -99,7 +99,7 @@ def text_of(component) -> str:
         "?from=20260801",
         "?from=2026-W31-6",
         "?from=2026-08-01T00:00",
-        "?from=２０２６-08-01",
+        "?from=\uff12\uff10\uff12\uff16-08-01",  # full-width digits, which int() would take
         "?from=2026-08-01%00",
         "?from=2026-08-01%0A",
         "?from=' or 1=1 --",

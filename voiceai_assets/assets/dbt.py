@@ -16,6 +16,7 @@ import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, DbtProject, dbt_assets
 
 from voiceai_assets.assets.common import ONE_RUN_PER_RANGE, OWNERS, PipelineResource
+from voiceai_assets.instance import environment
 from voiceai_assets.pipeline import DBT_PROJECT, dbt_project_version
 from voiceai_assets.settings import Settings
 
@@ -78,16 +79,8 @@ def dbt_environment(pipeline: PipelineResource, first: str, last: str) -> Iterat
         "DBT_SESSION_TIMEOUT_MINUTES": str(pipeline.settings.session_timeout_minutes),
         "DBT_TARGET_PATH": str(pipeline.settings.dbt_target),  # where dagster-dbt looks for the parse cache
     }
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
+    with environment(values):
         yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def keep_parse_cache(run_target: Path, target: Path) -> None:

@@ -5,6 +5,8 @@ Belongs here: HTTP. Does not belong here: what the page shows (``overview``), SQ
 
 from __future__ import annotations
 
+import signal
+import sys
 from urllib.parse import urlsplit
 
 import dash
@@ -114,10 +116,12 @@ def _add_headers(app: dash.Dash) -> None:
 
 
 def serve(settings: Settings) -> None:
-    """Open the warehouse and serve until interrupted.
+    """Open the warehouse and serve until interrupted; call it from the main thread.
 
     Raises:
         WarehouseError: when the warehouse cannot be reached.
     """
+    # dying of SIGTERM would skip the exit handlers and leave an embedded server behind that nobody stops
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     app = create_app(open_warehouse(settings).reader, settings.dagster_url)
     waitress.serve(app.server, host=settings.bind_host, port=settings.dashboard_port, threads=_THREADS, ident=None)

@@ -1,0 +1,231 @@
+"""``make bench``: prints each figure with the commands it compares, and fails when a bar is missed.
+
+Belongs here: timing of real commands. Does not belong here: correctness (``tests``).
+Ratios are taken within one run on one machine, so they carry over where seconds do not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import psycopg
+from psycopg import sql
+
+from benchmarks.floor import floor_seconds
+from voiceai_assets.assets.common import PipelineResource
+from voiceai_assets.automation.planning import DayRange
+from voiceai_assets.build import build_defs
+from voiceai_assets.partitions import remember_first_day
+from voiceai_assets.pipeline import Pipeline
+from voiceai_assets.settings import Settings
+from voiceai_assets.synthetic.sample import write_sample
+from voiceai_assets.warehouse.server import leave_embedded
+
+BARS = {"overhead": 10.0, "ninety": 60.0, "floor": 4.0, "history": 1.2}
+FIRST = date(2026, 1, 1)
+
+
+class Bench:
+    """A home of its own, and one line per figure."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="voiceai-bench-"))
+        self.settings = Settings(home=self.folder / "home", quiet_seconds=0, start_date=FIRST)
+        self.pipeline = Pipeline.open(self.settings)
+        self.instance = dg.DagsterInstance.ephemeral()
+        self.missed: list[str] = []
+
+    def close(self) -> None:
+        """Stop the server and remove everything."""
+        leave_embedded(self.settings)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    @property
+    def landing(self) -> Path:
+        """Where files land."""
+        folder = self.settings.landing / "canonical"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def run(self, first: str, last: str | None = None) -> dict[str, float]:
+        """Run days; seconds of the whole (``total``) and of each step."""
+        tags = DayRange(first, last or first).tags
+        resource = PipelineResource(self.settings)
+        job = build_defs(settings=self.settings, pipeline=resource).resolve_job_def("daily_job")
+        began = time.perf_counter()
+        result = job.execute_in_process(
+            instance=self.instance,
+            raise_on_error=False,
+            partition_key=tags.get("dagster/partition"),
+            tags={key: value for key, value in tags.items() if key != "dagster/partition"},
+        )
+        total = time.perf_counter() - began
+        if not result.success:
+            sys.exit(f"the run of {first} failed: {[e.step_key for e in result.get_step_failure_events()]}")
+        steps = self.instance.get_run_step_stats(result.run_id)
+        return {"total": total, **{s.step_key: (s.end_time or 0) - (s.start_time or 0) for s in steps}}
+
+    def say(self, name: str, text: str, value: float) -> None:
+        """Print a figure beside its bar."""
+        met = value <= BARS[name]
+        if not met:
+            self.missed.append(name)
+        print(f"{'ok    ' if met else 'MISSED'} {text} (bar: at most {BARS[name]:g})", flush=True)
+
+
+def overhead_of_a_small_day(bench: Bench) -> None:
+    """One small day in a warm process, minus the same steps called as plain functions."""
+    day = "2026-01-05"
+    write_sample(bench.landing, date(2026, 1, 5), days=5)
+    bench.pipeline.look_into_landing()
+    bench.run(day)
+    run = min((bench.run(day) for _ in range(3)), key=lambda seconds: seconds["total"])
+
+    def work() -> None:
+        list(bench.pipeline.refine([day]))
+        bench.pipeline.load(day)
+        bench.pipeline.publish(day, "bench")
+
+    plain = min(_seconds(work) for _ in range(3))
+    value = run["total"] - plain
+    print(
+        f"       daily_job for one small day, in process: {run['total']:.1f} s; refine + load + publish: {plain:.1f} s"
+    )
+    bench.say("overhead", f"overhead of a one-day run: {value:.1f} s", value)
+
+
+def ninety_small_days(bench: Bench) -> None:
+    """Ninety small days as one range run."""
+    last = FIRST + timedelta(days=120)
+    first = last - timedelta(days=89)
+    shutil.rmtree(bench.landing)
+    write_sample(bench.landing, last, days=90)
+    _mend_sample(bench.landing)
+    bench.pipeline.look_into_landing()
+    seconds = bench.run(first.isoformat(), last.isoformat())["total"]
+    bench.say("ninety", f"daily_job for 90 small days in one range run: {seconds:.1f} s", seconds)
+
+
+def a_million_turns(bench: Bench, rows: int) -> None:
+    """One large day from JSON lines to certified, beside the bare floor on the same rows and server."""
+    day = "2026-06-01"
+    path = bench.landing / "million.jsonl"
+    _write_large_day(path, day, rows)
+    bench.pipeline.look_into_landing()
+    ours = min((bench.run(day) for _ in range(2)), key=lambda seconds: seconds["total"])
+    floor = floor_seconds(bench.pipeline.warehouse, bench.folder, day)
+    for step, seconds in ours.items():
+        print(f"       {step:<24} {seconds:6.1f} s")
+    for step, seconds in floor.items():
+        print(f"       floor: {step:<17} {seconds:6.1f} s")
+    ratio = ours["total"] / sum(floor.values())
+    bench.say("floor", f"{rows:,} turns, JSON lines to certified / bare floor: {ratio:.2f}", ratio)
+
+
+def the_last_day_costs_what_the_first_did(bench: Bench) -> None:
+    """The same day's content on day 1 and on day 365, after the days between were loaded."""
+    for schema in ("marts", "published"):
+        with bench.pipeline.warehouse.connect() as connection:
+            connection.execute(sql.SQL("select 1 from pg_namespace where nspname = {}").format(sql.Literal(schema)))
+    first, last = FIRST.replace(year=2025), FIRST.replace(year=2025) + timedelta(days=364)
+    settings = bench.settings.model_copy(update={"home": bench.folder / "year", "start_date": first})
+    year = Bench.__new__(Bench)
+    year.folder, year.settings, year.missed = bench.folder, settings, bench.missed
+    year.pipeline, year.instance = Pipeline.open(settings), dg.DagsterInstance.ephemeral()
+    try:
+        write_sample(year.landing, last, days=365, sessions_per_day=400)
+        _mend_sample(year.landing)
+        year.pipeline.look_into_landing()
+        year.run(first.isoformat())
+        early = statistics.median(year.run(first.isoformat())["total"] for _ in range(5))
+        for start in range(0, 364, 90):
+            begin = first + timedelta(days=start)
+            year.run(begin.isoformat(), min(begin + timedelta(days=89), last).isoformat())
+        late = statistics.median(year.run(last.isoformat())["total"] for _ in range(5))
+    finally:
+        leave_embedded(settings)
+    sizes = [_records(year.landing, day) for day in (first, last)]
+    print(f"       day 1: {early:.2f} s ({sizes[0]:,} turns), day 365: {late:.2f} s ({sizes[1]:,} turns)")
+    bench.say("history", f"day 365 / day 1: {late / early:.2f}", late / early)
+
+
+def _records(landing: Path, day: date) -> int:
+    with (landing / f"turns-{day}.jsonl").open() as lines:
+        return sum(1 for _ in lines)
+
+
+def _seconds(work: Callable[[], Any]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def _mend_sample(landing: Path) -> None:
+    """The sample's one bad day would stop a run that is here to be timed."""
+    for path in landing.glob("turns-*.jsonl"):
+        text = path.read_text()
+        if '"asr_confidence": -' in text or '"asr_confidence":-' in text:
+            rows = [json.loads(line) for line in text.splitlines()]
+            for row in rows:
+                if row.get("asr_confidence") is not None:
+                    row["asr_confidence"] = 0.5
+            path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def _write_large_day(path: Path, day: str, rows: int) -> None:
+    """Ten turns a session, the fields that a voice system usually sends; seeded."""
+    draw = random.Random(1)
+    with path.open("w") as out:
+        for number in range(rows):
+            session, turn = divmod(number, 10)
+            minute = session % (23 * 60)
+            out.write(
+                f'{{"session_id":"s{session:07}","turn_number":{turn + 1},'
+                f'"timestamp":"{day}T{minute // 60:02}:{minute % 60:02}:{turn * 5:02}.{draw.randrange(1000):03}",'
+                f'"user_id":"u{session % 30000}","channel":"voice","user_type":"returning","region":"rural",'
+                f'"language":"rw","module":"pay","user_text":"i want to pay my bill please",'
+                f'"agent_text":"Which bill would you like to pay today?","asr_confidence":{draw.random():.4f},'
+                f'"intent":"pay","intent_confidence":{draw.random():.4f},"asr_ms":{draw.randrange(50, 900)},'
+                f'"llm_ms":{draw.randrange(50, 900)},"tts_ms":{draw.randrange(50, 900)},'
+                f'"total_ms":{draw.randrange(50, 2900)},"session_outcome":"completed"}}\n'
+            )
+
+
+def main() -> None:
+    """Run the chosen figures."""
+    figures: dict[str, Callable[[Bench], None]] = {
+        "overhead": overhead_of_a_small_day,
+        "ninety": ninety_small_days,
+        "floor": lambda bench: a_million_turns(bench, arguments.rows),
+        "history": the_last_day_costs_what_the_first_did,
+    }
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("figures", nargs="*", choices=[*figures, []], help="which figures; all by default")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="turns of the large day")
+    arguments = parser.parse_args()
+    bench = Bench()
+    try:
+        with psycopg.connect(bench.pipeline.warehouse.owner.libpq()) as connection:
+            print(f"PostgreSQL {connection.info.parameter_status('server_version')}, embedded", flush=True)
+        remember_first_day(bench.settings, [])
+        for name in arguments.figures or figures:
+            figures[name](bench)
+    finally:
+        bench.close()
+    sys.exit(f"missed: {', '.join(bench.missed)}" if bench.missed else 0)
+
+
+if __name__ == "__main__":
+    main()
