@@ -107,3 +107,11 @@ def test_no_machine_path_and_no_index_host_is_committed() -> None:
         if path.suffix in {".png", ".lock"} or path == Path(__file__) or not path.is_file():
             continue
         assert not forbidden.search(path.read_text(errors="replace")), name
+
+
+def test_every_setting_is_documented_with_its_default() -> None:
+    from voiceai_assets.settings import PREFIX, Settings
+
+    text = (REPOSITORY / "docs" / "settings.md").read_text()
+    documented = set(re.findall(rf"`({PREFIX}[A-Z_]+)`", text))
+    assert documented == {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}

@@ -206,33 +206,40 @@ class Refinery:
     # -- one day ---------------------------------------------------------------------------------------------------
 
     def _select_day(self, day: str, inputs: Sequence[IndexedFile]) -> None:
-        """The day's records, numbered in reading order, under their identity and a hash of their whole content."""
-        content = ", ".join(f'"{f.name}"' for f in TURNS.fields)
+        """The day's records in reading order. One file was parsed in order already; a sort would cost a second."""
+        order = "ORDER BY source_file, line" if len(inputs) > 1 else ""
         self._db.execute(
-            "CREATE OR REPLACE TEMP TABLE today AS SELECT *, row_number() OVER () AS position, "
-            "hash(source, session_id, coalesce(turn_id, concat_ws(chr(31), turn_number, speaker))) AS identity, "
-            f"hash({content}) AS content FROM parsed "
-            "WHERE turn_date = CAST(? AS DATE) AND list_contains(?, source_file) ORDER BY source_file, line",
-            [day, [f.path for f in inputs]],
+            "CREATE OR REPLACE TEMP VIEW today AS SELECT *, rowid AS position FROM parsed "
+            f"WHERE turn_date = DATE '{day}' AND source_file IN ({_literals(f.path for f in inputs)}) {order}"
         )
 
     def _separate_duplicates(self) -> None:
-        """Under one identity the first record stays; equal ones are counted, different ones are refused."""
+        """Under one identity the first record stays; equal ones are counted, different ones are refused.
+
+        Identities are compared by hash first; whole records only where a hash repeats, which is rare.
+        """
+        content = ", ".join(f'"{f.name}"' for f in TURNS.fields)
+        self._db.execute(
+            f"CREATE OR REPLACE TEMP TABLE identities AS SELECT position, source_file, line, {_IDENTITY} AS identity "
+            "FROM today WHERE refusal IS NULL"
+        )
         self._db.execute(
             "CREATE OR REPLACE TEMP TABLE repeated AS WITH many AS ("
-            "  SELECT identity, min(position) AS first FROM today WHERE refusal IS NULL "
-            "  GROUP BY identity HAVING count(*) > 1) "
-            "SELECT t.position, t.source_file, t.line, t.content = f.content AS is_exact "
-            "FROM today t JOIN many m ON m.identity = t.identity JOIN today f ON f.position = m.first "
-            "WHERE t.refusal IS NULL AND t.position > m.first"
+            "  SELECT identity FROM identities GROUP BY identity HAVING count(*) > 1), "
+            "candidates AS ("
+            f"  SELECT t.position, i.source_file, i.line, i.identity, md5(CAST(({content}) AS VARCHAR)) AS content, "
+            "  row_number() OVER (PARTITION BY i.identity ORDER BY i.source_file, i.line) AS place "
+            "  FROM today t JOIN identities i USING (position) JOIN many USING (identity)) "
+            "SELECT c.position, c.source_file, c.line, c.content = f.content AS is_exact "
+            "FROM candidates c JOIN candidates f ON f.identity = c.identity AND f.place = 1 WHERE c.place > 1"
         )
         conflicts = self._db.execute("SELECT position, source_file, line FROM repeated WHERE NOT is_exact").fetchall()
         texts = self._lines_of(conflicts)
         for position, file, line in conflicts:
             self._db.execute(
-                "UPDATE today SET refusal = ['identity_conflict', "
+                "UPDATE parsed SET refusal = ['identity_conflict', "
                 "'another record with this turn_id, or this session, turn number and speaker, came first'], "
-                "text = ? WHERE position = ?",
+                "text = ? WHERE rowid = ?",
                 [texts.get((file, line)), position],
             )
 
@@ -272,13 +279,13 @@ class Refinery:
         self._copy(
             f"SELECT {columns}, source, turn_date, source_file, line AS source_line, invalid_fields, "
             f"'{load.load_id}' AS load_id FROM today t LEFT JOIN pseudonyms p USING (user_id) "
-            "ANTI JOIN repeated USING (position) WHERE refusal IS NULL ORDER BY position",
+            "ANTI JOIN repeated USING (position) WHERE refusal IS NULL ORDER BY source_file, line",
             target.rows,
         )
         self._copy(
             f"SELECT source_file AS file, line, refusal[1] AS reason, {redacted('refusal[2]')} AS message, "
             f"{redacted_record('left(text, 4000)')} AS raw_text, turn_date AS day, '{load.load_id}' AS load_id "
-            "FROM today WHERE refusal IS NOT NULL ORDER BY position",
+            "FROM today WHERE refusal IS NOT NULL ORDER BY source_file, line",
             target.quarantine,
         )
         _replace_text(target.account, json.dumps(asdict(load), indent=1, sort_keys=True))
@@ -306,7 +313,7 @@ class Refinery:
         for (document,) in suspects:
             clean = redacted_json(document)
             if clean != document:
-                self._db.execute("UPDATE today SET extra = ? WHERE extra = ?", [clean, document])
+                self._db.execute("UPDATE parsed SET extra = ? WHERE extra = ?", [clean, document])
 
     def _copy(self, query: str, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -314,6 +321,9 @@ class Refinery:
         self._db.execute(f"COPY ({query}) TO '{_quoted(draft)}' (FORMAT parquet, COMPRESSION zstd)")
         draft.replace(path)
 
+
+#: The row's identity where the emitter gives one, else its place in the session.
+_IDENTITY = "hash(source, session_id, coalesce(turn_id, concat_ws(chr(31), turn_number, speaker)))"
 
 PSEUDONYMS = pa.schema([("user_id", pa.string()), ("pseudonym", pa.string())])
 
@@ -324,6 +334,10 @@ def _end_of(block: pa.Table) -> tuple[int, bool, bool] | None:
         return None
     last = block.slice(block.num_rows - 1).to_pylist()[0]
     return last["line"], last["text"].endswith("\n"), (last["problem"] or "").startswith("truncated")
+
+
+def _literals(texts: Iterable[str]) -> str:
+    return ", ".join("'" + text.replace("'", "''") + "'" for text in texts) or "NULL"
 
 
 def _quoted(path: Path) -> str:
