@@ -123,8 +123,9 @@ def a_million_turns(bench: Bench, rows: int) -> None:
     day = "2026-06-01"
     path = bench.landing / "million.jsonl"
     _write_large_day(path, day, rows)
-    bench.pipeline.look_into_landing()
+    index = _seconds(bench.pipeline.look_into_landing)
     ours = min((bench.run(day) for _ in range(2)), key=lambda seconds: seconds["total"])
+    ours = {"index of landing": index, **ours, "total": ours["total"] + index}
     floor = floor_seconds(bench.pipeline.warehouse, bench.folder, day)
     for step, seconds in ours.items():
         print(f"       {step:<24} {seconds:6.1f} s")

@@ -16,27 +16,40 @@ from voiceai_assets.warehouse.server import Warehouse
 
 SESSIONS = """
 create table floor.sessions as
-select turn_date as session_date, session_id, min(user_id) as user_id, min(channel) as channel,
-  min(user_type) as user_type, min(region) as region, min(language) as language,
-  min(timestamp) as started_at, max(timestamp) as ended_at, count(*) as turn_count,
+select turn_date as session_date, session_id, min(source) as source, min(user_id) as user_id, min(channel) as channel,
+  min(user_type) as user_type, min(region) as region, min(disability) as disability, min(language) as language,
+  min(agent_name) as agent_name, min(model_version) as model_version, min(deployment_id) as deployment_id,
+  min(experiment_id) as experiment_id, min(experiment_variant) as experiment_variant,
+  min(timestamp) as started_at, max(timestamp) as ended_at,
+  extract(epoch from max(timestamp) - min(timestamp))::double precision as duration_seconds, count(*) as turn_count,
   count(*) filter (where speaker in ('user', 'exchange')) as user_turn_count,
   count(*) filter (where error_type in ('misunderstanding', 'silence', 'repeated_intent_failure')) as error_turn_count,
+  count(*) filter (where error_type = 'misunderstanding') as misunderstanding_turn_count,
+  count(*) filter (where error_type = 'silence') as silence_turn_count,
+  count(*) filter (where error_type = 'repeated_intent_failure') as repeated_intent_failure_turn_count,
+  count(*) filter (where speaker in ('user', 'exchange') and asr_confidence is not null) as asr_turn_count,
   avg(asr_confidence) filter (where speaker in ('user', 'exchange')) as avg_asr_confidence,
   min(asr_confidence) filter (where speaker in ('user', 'exchange')) as min_asr_confidence,
   avg(intent_confidence) filter (where speaker in ('user', 'exchange')) as avg_intent_confidence,
-  max(session_outcome) as final_outcome
+  sum(cost_usd) as cost_usd, max(csat) as csat, max(session_outcome) as final_outcome,
+  min(transfer_reason) as transfer_reason
 from floor.turns group by 1, 2
 """
 
-INSERT = """
-create table floor.published_sessions (like floor.sessions);
-insert into floor.published_sessions select * from floor.sessions;
-create table floor.published_turns as
+TURNS = """
 select turn_date, session_id, turn_number, timestamp, speaker, user_id, channel, user_type, region, language, module,
   intent, intent_confidence, asr_confidence, error_type, asr_ms, llm_ms, tts_ms, total_ms, cancelled, model_version,
   experiment_variant, load_id
 from floor.turns
 """
+TABLES = (
+    "create table floor.published_sessions (like floor.sessions)",
+    f"create table floor.published_turns as {TURNS} limit 0",
+)
+INSERT = (
+    "insert into floor.published_sessions select * from floor.sessions",
+    f"insert into floor.published_turns {TURNS}",
+)
 
 
 def floor_seconds(warehouse: Warehouse, folder: Path, day: str) -> dict[str, float]:
@@ -55,10 +68,11 @@ def floor_seconds(warehouse: Warehouse, folder: Path, day: str) -> dict[str, flo
     psql(f"\\copy (select * from raw.turns where turn_date = '{day}') to '{csv}' csv")
     psql("drop schema if exists floor cascade", "create schema floor", "create table floor.turns (like raw.turns)")
     try:
-        return {
+        seconds = {
             "\\copy": psql(f"\\copy floor.turns from '{csv}' csv"),
             "session SQL": psql("analyze floor.turns", SESSIONS),
-            "insert": psql(INSERT),
         }
+        psql(*TABLES)
+        return {**seconds, "insert": psql(*INSERT)}
     finally:
         psql("drop schema floor cascade")

@@ -266,13 +266,14 @@ class Pipeline:
         loads = ledger.rows(
             connection,
             "select dataset, load_id, inputs, rows_in, rows_loaded, rows_quarantined, rows_duplicate "
-            "from governance.loads where day = %s and is_live order by dataset",
+            'from governance.loads where day = %s and is_live order by dataset collate "C"',
             [day],
         )
         checks = ledger.rows(
             connection,
             "select asset, check_name, load_id, suite_version, status, severity, observed, expected "
-            "from governance.quality_results where day = %s and load_id = any(%s) order by asset, check_name",
+            "from governance.quality_results where day = %s and load_id = any(%s) "
+            'order by asset collate "C", check_name collate "C"',
             [day, [load["load_id"] for load in loads]],
         )
         return {

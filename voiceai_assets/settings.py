@@ -98,12 +98,17 @@ class Settings(BaseSettings):
     @property
     def dashboard_url(self) -> str:
         """Address of the dashboards, as put into asset metadata."""
-        return f"http://{self.bind_host}:{self.dashboard_port}/"
+        return f"http://{self._reachable_host}:{self.dashboard_port}/"
 
     @property
     def dagster_url(self) -> str:
         """Address of the Dagster UI, as linked from the dashboards."""
-        return f"http://{self.bind_host}:{self.dagster_port}/"
+        return f"http://{self._reachable_host}:{self.dagster_port}/"
+
+    @property
+    def _reachable_host(self) -> str:
+        """Where a browser finds what listens on ``bind_host``: a wildcard is no address to link to."""
+        return "127.0.0.1" if self.bind_host in {"0.0.0.0", "::", ""} else self.bind_host  # noqa: S104  # compared, not bound
 
 
 def load_settings() -> Settings:

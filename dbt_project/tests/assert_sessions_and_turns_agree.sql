@@ -1,11 +1,10 @@
 {{ config(meta={'dagster': {'ref': {'name': 'fact_voice_ai_sessions'}}}) }}
 
--- Guards against fan-out: joining turns to anything else would multiply them. The counts in the session fact and the
--- rows in the turn fact of the same day must be the same. Structure, not data: a bad file cannot break this.
+-- Guards against fan-out: joining turns to anything else would multiply them. The turns that the session fact
+-- counts and the rows of the turn fact of the same day must be the same. Structure, not data: a bad file cannot break this.
 with sessions as (
     select
         session_date,
-        count(*) as session_count,
         sum(turn_count) as turn_count
     from {{ ref('fact_voice_ai_sessions') }}
     where session_date between {{ window_start() }} and {{ window_end() }}
@@ -15,7 +14,6 @@ with sessions as (
 turns as (
     select
         session_date,
-        count(distinct session_id) as session_count,
         count(*) as turn_count
     from {{ ref('fact_voice_ai_turns') }}
     where session_date between {{ window_start() }} and {{ window_end() }}
@@ -25,10 +23,8 @@ turns as (
 select
     sessions.session_date as day_of_sessions,
     turns.session_date as day_of_turns,
-    sessions.session_count as sessions,
     sessions.turn_count as turns
 from sessions
 full outer join turns on sessions.session_date = turns.session_date
 where
-    sessions.session_count is distinct from turns.session_count
-    or sessions.turn_count is distinct from turns.turn_count
+    sessions.turn_count is distinct from turns.turn_count

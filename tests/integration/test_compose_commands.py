@@ -37,7 +37,7 @@ from pydantic import SecretStr
 from tests.conftest import REPOSITORY
 from tests.integration.world import session
 from voiceai_assets.settings import Settings
-from voiceai_assets.warehouse.server import open_warehouse
+from voiceai_assets.warehouse.server import WarehouseError, open_warehouse
 
 SERVICES: dict[str, Any] = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text())["services"]
 YESTERDAY = (datetime.now(UTC) - timedelta(days=1)).date().isoformat()
@@ -380,3 +380,6 @@ def test_a_login_that_is_no_superuser_is_enough(home: Path) -> None:
         with psycopg.connect(warehouse.dagster.libpq()) as dagster:
             dagster.execute("create table may_create_tables (a int)")
         open_warehouse.cache_clear()
+        foreign = SecretStr(f"{server} user=loader dbname=voiceai password='of the loader'")
+        with pytest.raises(WarehouseError, match="alter database voiceai owner to loader"):
+            open_warehouse(settings.model_copy(update={"database_url": foreign}))

@@ -74,9 +74,13 @@ def test_no_demand_never_certifies() -> None:
     assert not decide([], [result()]).may_publish
 
 
-@pytest.mark.parametrize("status", ["failed", "error"])
-def test_a_warning_certifies_and_stays_attached(status: str) -> None:
-    verdict = decide([demand("w", "warning"), demand("c")], [result("w", status), result("c")])
+@pytest.mark.parametrize("found", [[result("w", "error")], []], ids=["could not check", "missing"])
+def test_a_warning_that_was_not_checked_does_not_publish(found: list[Recorded]) -> None:
+    assert not decide([demand("w", "warning"), demand("c")], [*found, result("c")]).may_publish
+
+
+def test_a_broken_warning_certifies_and_stays_attached() -> None:
+    verdict = decide([demand("w", "warning"), demand("c")], [result("w", "failed"), result("c")])
     assert verdict.status is Status.WITH_WARNINGS
     assert verdict.may_publish
     assert [r.check for r in verdict.reasons] == ["w"]

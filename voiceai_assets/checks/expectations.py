@@ -13,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from sqlalchemy import event
+
 from voiceai_assets.checks.suites import Rule, Suite
 from voiceai_assets.warehouse.ledger import CheckResult
 from voiceai_assets.warehouse.server import Address
@@ -34,7 +36,16 @@ class Validator:
         self._context = gx.get_context(mode="ephemeral")
         self._context.variables.progress_bars = ProgressBarsConfig(globally=False)
         self._source = self._context.data_sources.add_postgres("warehouse", connection_string=address.sqlalchemy())
+        self._batch_query: str | None = None
+        event.listen(self._source.get_execution_engine().engine, "before_cursor_execute", self._spare_rows, retval=True)
         self._serial = itertools.count()
+
+    def _spare_rows(self, _c: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> tuple[str, Any]:
+        """Great Expectations learns the columns of a query by fetching all of its rows: let it fetch none.
+
+        5.0 s -> 1.3 s for a day of a million turns, and no million rows in memory.
+        """
+        return (f"{statement} limit 0" if statement.strip() == self._batch_query else statement), parameters
 
     def validate(self, suite: Suite, day: str) -> list[CheckResult]:
         """One result per rule: passed, failed, or error where the rule could not be evaluated.
@@ -52,6 +63,7 @@ class Validator:
     def _batch(self, suite: Suite, day: str) -> Iterator[Any]:
         # a query, not GX's own daily batches: those scan the whole table (1.75 s against 0.35 s per 100k rows)
         query = f"select * from {suite.table} where {suite.day_column} = date '{day}'"
+        self._batch_query = query
         asset = self._source.add_query_asset(f"{suite.suite}_{next(self._serial)}", query=query)
         try:
             yield asset.add_batch_definition_whole_table("day").get_batch()

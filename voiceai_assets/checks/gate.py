@@ -109,9 +109,9 @@ def demands(suites: Iterable[Suite], load_ids: Mapping[str, str | None]) -> list
 def decide(demanded: Sequence[Demand], recorded: Iterable[Recorded]) -> Verdict:
     """Judge a day.
 
-    A critical rule that is broken, or whose evaluation raised, blocks. A critical rule without a result on exactly
-    this load and this suite version leaves the day not judged, which does not publish either. Warnings certify and
-    stay attached.
+    A broken critical rule blocks, and so does any rule, of whatever severity, whose evaluation raised: what was not
+    checked must not look checked. A rule without a result on exactly this load and this suite version leaves the day
+    not judged, which does not publish either. A broken rule of severity warning certifies and stays attached.
     """
     if not demanded:
         return Verdict(Status.NOT_JUDGED, (_not_built("gate", "no check is demanded"),))
@@ -122,15 +122,15 @@ def decide(demanded: Sequence[Demand], recorded: Iterable[Recorded]) -> Verdict:
         if d.load_id is not None:
             objection = _objection(d, found.get((d.asset, d.check_name, d.load_id, d.suite_version)))
             reasons += [objection] if objection else []
-    ordered = tuple(sorted(reasons, key=lambda r: (r.severity, _KIND_ORDER[r.kind])))  # stable: upstream first
+    # stable: among equals the upstream table comes first
+    ordered = tuple(sorted(reasons, key=lambda r: (r.kind == "failed" and r.severity == "warning", _ORDER[r.kind])))
     return Verdict(_status(ordered), ordered)
 
 
 def _status(reasons: Sequence[Reason]) -> Status:
-    kinds = {r.kind for r in reasons if r.severity == "critical"}
-    if kinds & {"failed", "error"}:
+    if any(r.kind == "error" or (r.kind == "failed" and r.severity == "critical") for r in reasons):
         return Status.BLOCKED
-    if kinds:
+    if any(r.kind == "missing" for r in reasons):
         return Status.NOT_JUDGED
     return Status.WITH_WARNINGS if reasons else Status.CERTIFIED
 
@@ -139,7 +139,7 @@ def _not_built(asset: str, text: str) -> Reason:
     return Reason("gate", asset, "missing", "critical", text, "materialise the whole day")
 
 
-_KIND_ORDER = {"failed": 0, "error": 1, "missing": 2}
+_ORDER = {"failed": 0, "error": 1, "missing": 2}
 
 
 def _objection(demand: Demand, result: Recorded | None) -> Reason | None:

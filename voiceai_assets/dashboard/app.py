@@ -18,7 +18,7 @@ from voiceai_assets.dashboard.days import make_request
 from voiceai_assets.dashboard.export import days_csv
 from voiceai_assets.dashboard.queries import CertifiedReader, DatabaseAwayError
 from voiceai_assets.settings import Settings
-from voiceai_assets.warehouse.server import Address, open_warehouse
+from voiceai_assets.warehouse.server import Address, reader_address
 
 _THREADS = 8
 
@@ -123,5 +123,5 @@ def serve(settings: Settings) -> None:
     """
     # dying of SIGTERM would skip the exit handlers and leave an embedded server behind that nobody stops
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    app = create_app(open_warehouse(settings).reader, settings.dagster_url)
+    app = create_app(reader_address(settings), settings.dagster_url)
     waitress.serve(app.server, host=settings.bind_host, port=settings.dashboard_port, threads=_THREADS, ident=None)

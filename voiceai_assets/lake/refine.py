@@ -23,7 +23,7 @@ from voiceai_assets.lake.typing import typed_rows_sql
 from voiceai_assets.privacy.pseudonyms import Pseudonymiser
 from voiceai_assets.privacy.redaction import redacted, redacted_json, redacted_record
 
-MEMORY_LIMIT = "1GB"
+MEMORY_LIMIT = "2GB"
 
 
 class LandingChangedError(RuntimeError):

@@ -85,15 +85,14 @@ def typed_rows_sql(adapter: Adapter, block: str) -> str:
     typed = ",\n    ".join(f"{_typed(f)} AS {f.name}" for f in TURNS.fields)
     optional = [f for f in TURNS.fields if not f.required and _is_typed(f)]
     wrong = ", ".join(f"CASE WHEN {_is_wrong_type(f)} THEN '{f.name}' END" for f in optional)
+    any_wrong = " OR ".join(_is_wrong_type(f) for f in optional)  # lists are made for the few rows that need one
     wrong_pairs = ", ".join(f"'{f.name}', CASE WHEN {_is_wrong_type(f)} THEN raw_{f.name} END" for f in optional)
     plain = ", ".join(f"{_finished(f)} AS {f.name}" for f in TURNS.fields if f.name != "extra")
     return f"""
-WITH storable AS (
-  SELECT line, problem, {_storable("text")} AS text FROM {block}
-), parsed AS MATERIALIZED (
+WITH parsed AS MATERIALIZED (
   SELECT line, text, problem, CASE WHEN problem IS NULL THEN {adapter.record_sql} END AS record,
          CASE WHEN problem IS NULL THEN {adapter.unknown_sql} END AS unknown
-  FROM storable
+  FROM {block}
 ), raws AS (
   SELECT line, text, problem, record, unknown,
     {raws}
@@ -103,27 +102,20 @@ WITH storable AS (
     {typed}
   FROM raws
 ), judged AS (
-  SELECT *, {_refusal_sql()} AS refusal, list_filter([{wrong}], lambda name: name IS NOT NULL) AS wrong
+  SELECT *, {_refusal_sql()} AS refusal,
+    CASE WHEN {any_wrong} THEN list_filter([{wrong}], lambda name: name IS NOT NULL) END AS wrong
   FROM typed
 )
 SELECT line, refusal, CASE WHEN refusal IS NOT NULL THEN text END AS text, {plain},
-  CASE WHEN len(wrong) > 0
+  CASE WHEN wrong IS NOT NULL
        THEN json_merge_patch(coalesce(extra, '{{}}'), coalesce(unknown, '{{}}'),
                              json_object('_invalid', json_merge_patch('{{}}', json_object({wrong_pairs}))))
        WHEN unknown IS NOT NULL THEN json_merge_patch(coalesce(extra, '{{}}'), unknown)
        ELSE extra END AS extra,
   CAST(timestamp AS DATE) AS turn_date,
-  CASE WHEN len(wrong) > 0 THEN wrong END AS invalid_fields
+  wrong AS invalid_fields
 FROM judged
 """
-
-
-def _storable(text: str) -> str:
-    """PostgreSQL stores no NUL in text or jsonb, as a byte or escaped: it becomes the replacement character."""
-    return (
-        f"CASE WHEN contains({text}, chr(0)) OR contains({text}, '\\u0000') "
-        f"THEN replace(replace({text}, chr(0), chr(65533)), '\\u0000', '\\ufffd') ELSE {text} END"
-    )
 
 
 def _finished(field: Field) -> str:

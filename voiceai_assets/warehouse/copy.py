@@ -9,11 +9,13 @@ DuckDB writes CSV and PostgreSQL reads it: the same path as ``psql \copy``, so i
 from __future__ import annotations
 
 import tempfile
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import psycopg
+import pyarrow.parquet as pq
 from psycopg import sql
 
 from voiceai_assets.contracts.fields import Kind
@@ -37,9 +39,10 @@ def load_day(connection: psycopg.Connection[Any], lake: Path, load: DayLoad) -> 
     partition = ensure_partition(connection, load.day)
     table = sql.SQL("raw.{}").format(sql.Identifier(partition))
     connection.execute(sql.SQL("truncate {}").format(table))
-    columns = [f.name for f in TURNS.columns]
-    select = ", ".join(_as_csv(f.name, f.kind) for f in TURNS.columns)
-    copy_query(connection, f"SELECT {select} FROM {_parquet(place.rows)}", table, columns)
+    filled = _filled_columns(place.rows)
+    fields = [f for f in TURNS.columns if f.name in filled]
+    select = ", ".join(_as_csv(f.name, f.kind) for f in fields)
+    copy_query(connection, f"SELECT {select} FROM {_parquet(place.rows)}", table, [f.name for f in fields])
     connection.execute("delete from raw.session_days where turn_date = %s", [load.day])
     copy_query(
         connection,
@@ -55,7 +58,7 @@ def load_day(connection: psycopg.Connection[Any], lake: Path, load: DayLoad) -> 
         ["dataset", *_QUARANTINE_COLUMNS],
     )
     ledger.record_load(connection, load)
-    ledger.record_sessions_of(connection, load.day)
+    ledger.record_sessions_of(connection, load.day, *_ends(place.rows))
     connection.execute(sql.SQL("analyze {}").format(table))
 
 
@@ -72,6 +75,30 @@ def copy_query(connection: psycopg.Connection[Any], query: str, table: sql.Compo
         with path.open("rb") as source, connection.cursor().copy(statement) as target:
             while chunk := source.read(_CHUNK):
                 target.write(chunk)
+
+
+def _ends(path: Path) -> tuple[datetime | None, datetime | None]:
+    """Last turn of the day, and last turn of a session without outcome; asked of the Parquet, which is quicker."""
+    with duckdb.connect() as db:
+        db.execute("SET TimeZone = 'UTC'")
+        found = db.execute(
+            "SELECT max(ended_at), max(ended_at) FILTER (outcome IS NULL) FROM (SELECT max(timestamp) AS ended_at, "
+            f"max(session_outcome) AS outcome FROM {_parquet(path)} GROUP BY session_id)"
+        ).fetchone()
+    return found or (None, None)
+
+
+def _filled_columns(path: Path) -> set[str]:
+    """Columns of a Parquet file that hold anything, from its footer: few emitters send all sixty; nulls cost too."""
+    footer = pq.read_metadata(path)
+    filled: set[str] = set()
+    for group in range(footer.num_row_groups):
+        for index in range(footer.num_columns):
+            column = footer.row_group(group).column(index)
+            statistics = column.statistics
+            if statistics is None or statistics.null_count is None or statistics.null_count < column.num_values:
+                filled.add(column.path_in_schema.split(".")[0])
+    return filled or {"turn_date"}
 
 
 def _parquet(path: Path) -> str:

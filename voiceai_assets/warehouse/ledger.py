@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -113,8 +114,14 @@ def _make_live(
     )
 
 
-def record_sessions_of(connection: Connection, day: str) -> None:
-    """Remember what later questions about a day would have to scan its turns for: bridges to neighbours, open ends."""
+def record_sessions_of(
+    connection: Connection, day: str, last_turn_at: datetime | None, last_open_turn_at: datetime | None
+) -> None:
+    """Remember what later questions about a day would have to scan its turns for.
+
+    Bridges: the neighbouring days that share a session with it. Ends: its last turn, and the last turn of a session
+    that declares no outcome.
+    """
     connection.execute("delete from governance.session_bridges where day = %s or neighbour = %s", [day, day])
     connection.execute(
         "with pairs as (select distinct mine.turn_date as a, other.turn_date as b from raw.session_days mine "
@@ -124,12 +131,9 @@ def record_sessions_of(connection: Connection, day: str) -> None:
         {"day": day, "span": SESSION_SPAN_DAYS},
     )
     connection.execute(
-        "update governance.loads l set last_turn_at = t.last_turn_at, last_open_turn_at = t.last_open_turn_at from ("
-        "select max(ended_at) as last_turn_at, max(ended_at) filter (where outcome is null) as last_open_turn_at "
-        "from (select max(timestamp) as ended_at, max(session_outcome) as outcome from raw.turns "
-        "where turn_date = %(day)s group by session_id) as sessions) as t "
-        "where l.dataset = 'turns' and l.is_live and l.day = %(day)s",
-        {"day": day},
+        "update governance.loads set last_turn_at = %s, last_open_turn_at = %s "
+        "where dataset = 'turns' and is_live and day = %s",
+        [last_turn_at, last_open_turn_at, day],
     )
 
 
@@ -221,7 +225,7 @@ def results_of_day(connection: Connection, day: str) -> list[dict[str, Any]]:
     return rows(
         connection,
         "select asset, check_name, load_id, suite_version, status, severity, description, observed, expected, sample "
-        "from governance.quality_results where day = %s order by asset, check_name",
+        'from governance.quality_results where day = %s order by asset collate "C", check_name collate "C"',
         [day],
     )
 

@@ -82,11 +82,16 @@ def withdraw_day(connection: Connection, day: str) -> int:
 
 
 def _content(connection: Connection, mart: str, column: str, day: str, load_id: str) -> tuple[int, str]:
-    """Row count and a checksum that does not depend on the order of rows."""
+    """Row count and a checksum that does not depend on the order of rows.
+
+    Two sums of 64-bit row hashes, under sha256: any accidental difference shows. Sorting a million cryptographic row
+    hashes instead took 5 s of a day that takes 20.
+    """
     query = sql.SQL(
         "select count(*), count(*) filter (where load_id is distinct from %s), "
-        "encode(sha256(convert_to(coalesce(string_agg(h, '' order by h), ''), 'UTF8')), 'hex') "
-        "from (select t.load_id, md5(t::text) as h from marts.{} t where {} = %s) as hashed"
+        "encode(sha256(convert_to(concat_ws(':', count(*), sum(hashtextextended(line, 0)::numeric), "
+        "sum(hashtextextended(line, 1)::numeric)), 'UTF8')), 'hex') "
+        "from (select t.load_id, t::text as line from marts.{} t where {} = %s offset 0) as lines"
     ).format(sql.Identifier(mart), sql.Identifier(column))
     connection.execute("set local timezone = 'UTC'")  # instants must print the same everywhere
     found = connection.execute(query, [load_id, day]).fetchone()

@@ -15,7 +15,7 @@ from psycopg import sql
 
 from voiceai_assets.contracts.turns import TURNS
 from voiceai_assets.settings import Settings
-from voiceai_assets.warehouse.server import OWNER, READER, Warehouse
+from voiceai_assets.warehouse.server import OWNER, READER, Warehouse, WarehouseError
 
 _MIGRATION_LOCK = 7_246_001  # any constant: two processes that start together must not both create the schema
 
@@ -44,8 +44,40 @@ comment on table raw.session_days is 'which sessions have turns on which day: fi
 
 
 def migrate(warehouse: Warehouse, settings: Settings) -> None:
-    """Create or upgrade roles, schemas, ledgers and raw tables; does nothing when they are current."""
-    _ensure_roles(warehouse, settings)
+    """Create or upgrade roles, schemas, ledgers and raw tables; does nothing when they are current.
+
+    Raises:
+        WarehouseError: when the login may not set up roles and schemas; the message says what to grant.
+    """
+    if _is_current(warehouse, settings):
+        return
+    try:
+        _ensure_roles(warehouse, settings)
+        _ensure_tables(warehouse)
+    except psycopg.errors.InsufficientPrivilege as error:
+        login, database = (warehouse.admin.parameters.get(key, "LOGIN") for key in ("user", "dbname"))
+        raise WarehouseError(
+            f"{login} may not set up roles and schemas in {database}: {error.diag.message_primary}. "
+            "It needs CREATEROLE and the database. Where somebody else made the roles, an administrator can run: "
+            f"alter database {database} owner to {login}; grant {OWNER}, {READER} to {login} with admin option"
+        ) from error
+
+
+def _is_current(warehouse: Warehouse, settings: Settings) -> bool:
+    """Whether there is nothing to do: every process asks at its start, a health check every few seconds."""
+    try:
+        with warehouse.connect() as connection:
+            if _applied(connection) != _wanted():
+                return False
+        if settings.reader_password is not None:
+            psycopg.connect(warehouse.reader.libpq()).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def _ensure_tables(warehouse: Warehouse) -> None:
+    """Schemas, ledgers and raw tables, unless they are current."""
     with warehouse.connect() as connection:
         connection.execute("select pg_advisory_xact_lock(%s)", [_MIGRATION_LOCK])
         if _applied(connection) == _wanted():

@@ -4,7 +4,7 @@
 ) }}
 
 -- Attributes are constant within a session; min() makes the choice reproducible where an emitter contradicts itself,
--- and is_outcome_contradictory publishes that it did.
+-- on every server alike because of the collation, and is_outcome_contradictory publishes that it did.
 with
 
 turns as (
@@ -12,11 +12,52 @@ turns as (
     where session_date between {{ window_start() }} and {{ window_end() }}
 ),
 
+sessions as (
+    select
+        session_date,
+        session_id,
+        min(source collate "C") as source,
+        min(user_id collate "C") as user_id,
+        min(channel collate "C") as channel,
+        min(user_type collate "C") as user_type,
+        min(region collate "C") as region,
+        min(disability collate "C") as disability,
+        min(language collate "C") as language,
+        min(agent_name collate "C") as agent_name,
+        min(model_version collate "C") as model_version,
+        min(deployment_id collate "C") as deployment_id,
+        min(experiment_id collate "C") as experiment_id,
+        min(experiment_variant collate "C") as experiment_variant,
+        min(turn_at) as started_at,
+        max(turn_at) as ended_at,
+        count(*) as turn_count,
+        count(*) filter (where is_user_turn) as user_turn_count,
+        count(*) filter (where is_error_turn) as error_turn_count,
+        count(*) filter (where error_type = 'misunderstanding') as misunderstanding_turn_count,
+        count(*) filter (where error_type = 'silence') as silence_turn_count,
+        count(*) filter (where error_type = 'repeated_intent_failure') as repeated_intent_failure_turn_count,
+        count(*) filter (where is_user_turn and asr_confidence is not null) as asr_turn_count,
+        -- numeric sums do not depend on the order of rows: the same day gives the same bytes
+        avg(asr_confidence::numeric) filter (where is_user_turn) as avg_asr_confidence,
+        min(asr_confidence) filter (where is_user_turn) as min_asr_confidence,
+        avg(intent_confidence::numeric) filter (where is_user_turn) as avg_intent_confidence,
+        sum(cost_usd) as cost_usd,
+        max(csat) as csat,
+        min(session_outcome collate "C") as declared_outcome,
+        coalesce(
+            min(session_outcome collate "C") <> max(session_outcome collate "C"), false
+        ) as is_outcome_contradictory,
+        min(transfer_reason collate "C") as transfer_reason,
+        min(load_id collate "C") as load_id
+    from turns
+    group by session_date, session_id
+),
+
 days as (
     select
         session_date,
-        max(turn_at) as last_turn_at
-    from turns
+        max(ended_at) as last_turn_at
+    from sessions
     group by session_date
 ),
 
@@ -39,46 +80,8 @@ observed as (
             else days.last_turn_at
         end as observed_until
     from days
-),
-
-sessions as (
-    select
-        session_date,
-        session_id,
-        min(source) as source,
-        min(user_id) as user_id,
-        min(channel) as channel,
-        min(user_type) as user_type,
-        min(region) as region,
-        min(disability) as disability,
-        min(language) as language,
-        min(agent_name) as agent_name,
-        min(model_version) as model_version,
-        min(deployment_id) as deployment_id,
-        min(experiment_id) as experiment_id,
-        min(experiment_variant) as experiment_variant,
-        min(turn_at) as started_at,
-        max(turn_at) as ended_at,
-        count(*) as turn_count,
-        count(*) filter (where is_user_turn) as user_turn_count,
-        count(*) filter (where is_error_turn) as error_turn_count,
-        count(*) filter (where error_type = 'misunderstanding') as misunderstanding_turn_count,
-        count(*) filter (where error_type = 'silence') as silence_turn_count,
-        count(*) filter (where error_type = 'repeated_intent_failure') as repeated_intent_failure_turn_count,
-        count(*) filter (where is_user_turn and asr_confidence is not null) as asr_turn_count,
-        -- numeric sums do not depend on the order of rows: the same day gives the same bytes
-        avg(asr_confidence::numeric) filter (where is_user_turn) as avg_asr_confidence,
-        min(asr_confidence) filter (where is_user_turn) as min_asr_confidence,
-        avg(intent_confidence::numeric) filter (where is_user_turn) as avg_intent_confidence,
-        sum(cost_usd) as cost_usd,
-        max(csat) as csat,
-        min(session_outcome) as declared_outcome,
-        coalesce(min(session_outcome) <> max(session_outcome), false) as is_outcome_contradictory,
-        min(transfer_reason) as transfer_reason,
-        min(load_id) as load_id
-    from turns
-    group by session_date, session_id
 )
+
 
 select
     sessions.session_date,
