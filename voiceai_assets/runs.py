@@ -64,7 +64,7 @@ def run_training(pipeline: Pipeline) -> Outcome:
 
 def _run(job: str, pipeline: Pipeline, tags: dict[str, str], on_day: Callable[[str, str], None]) -> Outcome:
     log = pipeline.settings.home / "logs" / "runs.log"
-    with instance_environment(pipeline), _terminal_output_to(log), dg.DagsterInstance.get() as instance:
+    with instance_environment(pipeline), _terminal_output_to(log), _instance() as instance:
         defs = build_defs(settings=pipeline.settings, pipeline=PipelineResource(pipeline.settings, on_day))
         result = defs.resolve_job_def(job).execute_in_process(
             instance=instance,
@@ -74,6 +74,20 @@ def _run(job: str, pipeline: Pipeline, tags: dict[str, str], on_day: Callable[[s
         )
         failures = tuple(_message(event) for event in result.get_step_failure_events())
         return Outcome(result.success, (result.run_id,), failures)
+
+
+@contextmanager
+def _instance() -> Iterator[dg.DagsterInstance]:
+    """The real instance, disposed of in the end.
+
+    Not ``with DagsterInstance.get()``: a run enters the instance once more, and 1.13 then forgets to put back what the
+    first entry had set, so that a second run in the process would ask a dead instance.
+    """
+    instance = dg.DagsterInstance.get()
+    try:
+        yield instance
+    finally:
+        instance.dispose()
 
 
 def _message(event: dg.DagsterEvent) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 
 from tests.integration.world import World, session
+from voiceai_assets.automation.schedules import busy_days, repair_requests
 from voiceai_assets.partitions import first_day, today
 from voiceai_assets.runs import run_days
 
@@ -22,19 +23,9 @@ def _sensor(world: World, cursor: str | None = None) -> Any:
     return definitions.resolve_sensor_def("landing_sensor").evaluate_tick(context)
 
 
-def _schedule(world: World, name: str, at: datetime) -> list[dg.RunRequest]:
-    definitions = world.definitions()
-    repository = definitions.get_repository_def()
-    with dg.instance_for_test() as instance:  # an ephemeral one has no reference to open it by again
-        context = dg.build_schedule_context(
-            instance=instance,
-            repository_def=repository,
-            resources=dict(definitions.resources or {}),
-            scheduled_execution_time=at,
-        )
-        found: Any = definitions.resolve_schedule_def(name)(context)
-        yielded = [found] if isinstance(found, dg.RunRequest | dg.SkipReason) else list(found)
-    return [request for request in yielded if isinstance(request, dg.RunRequest)]
+def _repairs(world: World) -> list[tuple[str, str]]:
+    requests = repair_requests(world.pipeline, busy_days(world.instance), datetime.now(UTC).isoformat())
+    return [_days(request) for request in requests]
 
 
 def _days(request: Any) -> tuple[str, str]:
@@ -105,9 +96,13 @@ def test_ten_thousand_files_are_indexed_once_and_the_cursor_stays_small(world: W
 
 def test_the_daily_schedule_runs_yesterday_even_without_files(world: World) -> None:
     world.land("one.jsonl", session("a", "2026-08-01T10:00"))
-    requests = _schedule(world, "daily_schedule", datetime(2026, 8, 3, 2, 30, tzinfo=UTC))
-    assert [request.partition_key for request in requests] == ["2026-08-02"]
-    assert not _schedule(world, "daily_schedule", datetime(2026, 8, 1, 2, 30, tzinfo=UTC))
+    schedule = world.definitions().resolve_schedule_def("daily_schedule")
+    at = dg.build_schedule_context(scheduled_execution_time=datetime(2026, 8, 3, 2, 30, tzinfo=UTC))
+    request = schedule(at)
+    assert isinstance(request, dg.RunRequest)
+    assert request.partition_key == "2026-08-02"
+    before = dg.build_schedule_context(scheduled_execution_time=datetime(2026, 8, 1, 2, 30, tzinfo=UTC))
+    assert isinstance(schedule(before), dg.SkipReason)
 
 
 def test_the_repair_schedule_finds_missing_and_stale_days_and_runs_just_those_as_ranges(world: World) -> None:
@@ -115,22 +110,20 @@ def test_the_repair_schedule_finds_missing_and_stale_days_and_runs_just_those_as
     days = [(last - timedelta(days=n)).isoformat() for n in range(6, 0, -1)]
     for day in days:
         world.land(f"turns-{day}.jsonl", session(f"s {day}", f"{day}T10:00"))
-    now = datetime.now(UTC)
-    assert [_days(r) for r in _schedule(world, "repair_schedule", now)] == [(days[0], days[-1])]
+    assert _repairs(world) == [(days[0], days[-1])]
     run_days(world.pipeline, days, lambda step, day: None)
-    assert not _schedule(world, "repair_schedule", now)
+    assert not _repairs(world)
 
     # one day gets another file, one turns bad, one loses what was published
     world.land(f"late-{days[1]}.jsonl", session("late", f"{days[1]}T12:00"))
     world.land(f"turns-{days[4]}.jsonl", session("bad", f"{days[4]}T10:00", asr_confidence=-5.0))
     world.query("delete from governance.publications where day = %s returning 1", days[5])
-    due = _schedule(world, "repair_schedule", now)
-    assert [_days(r) for r in due] == [(days[1], days[1]), (days[4], days[5])]
+    assert _repairs(world) == [(days[1], days[1]), (days[4], days[5])]
 
     # the bad day stays blocked, and is not run again and again for the same verdict
     run_days(world.pipeline, [days[1], days[4], days[5]], lambda step, day: None)
     assert world.status(days[4]) == "blocked"
-    assert not _schedule(world, "repair_schedule", now)
+    assert not _repairs(world)
 
 
 def test_changed_dbt_code_makes_every_day_stale(world: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 import shutil
@@ -13,12 +14,12 @@ from typing import Any
 
 import dagster as dg
 import psycopg
+from dagster._core.storage.defs_state.base import _current_storage
 from psycopg import conninfo
 
 from voiceai_assets.assets.common import PipelineResource
 from voiceai_assets.automation.planning import DayRange
 from voiceai_assets.build import build_defs
-from voiceai_assets.checks.suites import Suite
 from voiceai_assets.partitions import remember_first_day
 from voiceai_assets.pipeline import Pipeline
 from voiceai_assets.settings import Settings
@@ -52,7 +53,6 @@ class World:
             shutil.copytree(_PARSED, self.settings.dbt_target)
         self.pipeline = Pipeline.open(self.settings)
         self.instance = dg.DagsterInstance.ephemeral()
-        self._suites: tuple[Suite, ...] | None = None
 
     def close(self) -> None:
         """Stop the server, or drop the database on an external one."""
@@ -93,7 +93,16 @@ class World:
     # -- running ---------------------------------------------------------------------------------------------------
 
     def definitions(self) -> dg.Definitions:
-        return build_defs(settings=self.settings, pipeline=PipelineResource(self.settings), suites=self._suites)
+        """The graph, resolved.
+
+        Dagster 1.13 may keep the state storage of an instance that was entered twice, even after it was closed (the
+        lost entry is undone whenever the garbage collector finds it), and would then ask a dead instance.
+        """
+        gc.collect()
+        _current_storage.set(None)
+        made = build_defs(settings=self.settings, pipeline=PipelineResource(self.settings))
+        made.get_repository_def()
+        return made
 
     def run(self, first: str, last: str | None = None, *, job: str = "daily_job") -> dg.ExecuteInProcessResult:
         """Run a job for a day or, as one run, for a range of days."""

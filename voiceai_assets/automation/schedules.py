@@ -1,6 +1,5 @@
 """Schedules: yesterday every night, repair every hour, training every week."""
 
-from collections.abc import Iterator
 from datetime import UTC, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -11,6 +10,7 @@ from voiceai_assets.assets.common import PipelineResource
 from voiceai_assets.automation.jobs import DAYS_PER_RUN
 from voiceai_assets.automation.planning import DayRange, ranges
 from voiceai_assets.partitions import first_day, today
+from voiceai_assets.pipeline import Pipeline
 from voiceai_assets.settings import Settings
 
 _ACTIVE = [
@@ -55,25 +55,29 @@ def repair_schedule(settings: Settings, job: Any) -> dg.ScheduleDefinition:
     )
     def schedule(
         context: dg.ScheduleEvaluationContext, pipeline: dg.ResourceParam[PipelineResource]
-    ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        pipeline.pipeline.look_into_landing()
-        within = DayRange(first_day(settings).isoformat(), today(settings).isoformat()).days
-        due = pipeline.pipeline.days_to_repair(within)
-        busy = _busy_days(context.instance)
-        chosen = [day for day in due if day not in busy]
-        if not chosen:
-            yield dg.SkipReason(f"nothing to repair ({len(due)} due, all running)" if due else "nothing to repair")
+    ) -> list[dg.RunRequest] | dg.SkipReason:
         stamp = context.scheduled_execution_time.astimezone(UTC).isoformat()
-        for chunk in ranges(chosen, DAYS_PER_RUN):
-            why = "; ".join(sorted({due[day] for day in chunk.days}))
-            yield dg.RunRequest(
-                run_key=f"repair {chunk.first}..{chunk.last} {stamp}", tags={**chunk.tags, "why": why[:200]}
-            )
+        requests = repair_requests(pipeline.pipeline, busy_days(context.instance), stamp)
+        return requests or dg.SkipReason("nothing to repair that is not running already")
 
     return schedule
 
 
-def _busy_days(instance: dg.DagsterInstance) -> set[str]:
+def repair_requests(pipeline: Pipeline, busy: set[str], stamp: str) -> list[dg.RunRequest]:
+    """A run for each range of days that are due and not being worked on; ``stamp`` makes the requests of one tick."""
+    pipeline.look_into_landing()
+    settings = pipeline.settings
+    due = pipeline.days_to_repair(DayRange(first_day(settings).isoformat(), today(settings).isoformat()).days)
+    return [
+        dg.RunRequest(
+            run_key=f"repair {chunk.first}..{chunk.last} {stamp}",
+            tags={**chunk.tags, "why": "; ".join(sorted({due[day] for day in chunk.days}))[:200]},
+        )
+        for chunk in ranges(due.keys() - busy, DAYS_PER_RUN)
+    ]
+
+
+def busy_days(instance: dg.DagsterInstance) -> set[str]:
     """Days that a queued or running run is already working on."""
     busy: set[str] = set()
     for run in instance.get_runs(dg.RunsFilter(statuses=_ACTIVE)):
