@@ -21,13 +21,12 @@ from typing import Any
 
 import dagster as dg
 import psycopg
-from psycopg import sql
 
 from benchmarks.floor import floor_seconds
 from voiceai_assets.assets.common import PipelineResource
-from voiceai_assets.automation.planning import DayRange
+from voiceai_assets.automation.jobs import DAYS_PER_RUN
+from voiceai_assets.automation.planning import DayRange, ranges
 from voiceai_assets.build import build_defs
-from voiceai_assets.partitions import remember_first_day
 from voiceai_assets.pipeline import Pipeline
 from voiceai_assets.settings import Settings
 from voiceai_assets.synthetic.sample import write_sample
@@ -40,9 +39,9 @@ FIRST = date(2026, 1, 1)
 class Bench:
     """A home of its own, and one line per figure."""
 
-    def __init__(self) -> None:
+    def __init__(self, start: date = FIRST) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="voiceai-bench-"))
-        self.settings = Settings(home=self.folder / "home", quiet_seconds=0, start_date=FIRST)
+        self.settings = Settings(home=self.folder / "home", quiet_seconds=0, start_date=start)
         self.pipeline = Pipeline.open(self.settings)
         self.instance = dg.DagsterInstance.ephemeral()
         self.missed: list[str] = []
@@ -135,31 +134,25 @@ def a_million_turns(bench: Bench, rows: int) -> None:
     bench.say("floor", f"{rows:,} turns, JSON lines to certified / bare floor: {ratio:.2f}", ratio)
 
 
-def the_last_day_costs_what_the_first_did(bench: Bench) -> None:
-    """The same day's content on day 1 and on day 365, after the days between were loaded."""
-    for schema in ("marts", "published"):
-        with bench.pipeline.warehouse.connect() as connection:
-            connection.execute(sql.SQL("select 1 from pg_namespace where nspname = {}").format(sql.Literal(schema)))
-    first, last = FIRST.replace(year=2025), FIRST.replace(year=2025) + timedelta(days=364)
-    settings = bench.settings.model_copy(update={"home": bench.folder / "year", "start_date": first})
-    year = Bench.__new__(Bench)
-    year.folder, year.settings, year.missed = bench.folder, settings, bench.missed
-    year.pipeline, year.instance = Pipeline.open(settings), dg.DagsterInstance.ephemeral()
+def the_last_day_costs_what_the_first_did(bench: Bench, days: int) -> None:
+    """The first day while nothing else is there, and the last one after all the days between were loaded."""
+    first = date(2025, 1, 1)
+    last = first + timedelta(days=days - 1)
+    year = Bench(start=first)
     try:
-        write_sample(year.landing, last, days=365, sessions_per_day=400)
+        write_sample(year.landing, last, days=days)
         _mend_sample(year.landing)
         year.pipeline.look_into_landing()
         year.run(first.isoformat())
         early = statistics.median(year.run(first.isoformat())["total"] for _ in range(5))
-        for start in range(0, 364, 90):
-            begin = first + timedelta(days=start)
-            year.run(begin.isoformat(), min(begin + timedelta(days=89), last).isoformat())
+        for chunk in ranges([(first + timedelta(days=n)).isoformat() for n in range(days)], DAYS_PER_RUN):
+            year.run(chunk.first, chunk.last)
         late = statistics.median(year.run(last.isoformat())["total"] for _ in range(5))
+        sizes = [_records(year.landing, day) for day in (first, last)]
     finally:
-        leave_embedded(settings)
-    sizes = [_records(year.landing, day) for day in (first, last)]
-    print(f"       day 1: {early:.2f} s ({sizes[0]:,} turns), day 365: {late:.2f} s ({sizes[1]:,} turns)")
-    bench.say("history", f"day 365 / day 1: {late / early:.2f}", late / early)
+        year.close()
+    print(f"       day 1: {early:.2f} s ({sizes[0]:,} turns), day {days}: {late:.2f} s ({sizes[1]:,} turns)")
+    bench.say("history", f"day {days} / day 1: {late / early:.2f}", late / early)
 
 
 def _records(landing: Path, day: date) -> int:
@@ -210,17 +203,17 @@ def main() -> None:
         "overhead": overhead_of_a_small_day,
         "ninety": ninety_small_days,
         "floor": lambda bench: a_million_turns(bench, arguments.rows),
-        "history": the_last_day_costs_what_the_first_did,
+        "history": lambda bench: the_last_day_costs_what_the_first_did(bench, arguments.days),
     }
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("figures", nargs="*", choices=[*figures, []], help="which figures; all by default")
     parser.add_argument("--rows", type=int, default=1_000_000, help="turns of the large day")
+    parser.add_argument("--days", type=int, default=365, help="days of history")
     arguments = parser.parse_args()
     bench = Bench()
     try:
         with psycopg.connect(bench.pipeline.warehouse.owner.libpq()) as connection:
             print(f"PostgreSQL {connection.info.parameter_status('server_version')}, embedded", flush=True)
-        remember_first_day(bench.settings, [])
         for name in arguments.figures or figures:
             figures[name](bench)
     finally:
