@@ -107,15 +107,15 @@ class Pipeline:
 
     def input_fingerprints(self) -> dict[str, str]:
         """Load id that each day's present files would give."""
-        key_id = load_pseudonymiser(self.settings).key_id
         by_day: dict[str, list[IndexedFile]] = {}
         for file in self.files():
             for day in {*file.rows_by_day, *([file.home_day] if file.home_day and not file.problem else [])}:
                 by_day.setdefault(day, []).append(file)
-        return {
-            day: input_fingerprint(files, timezone=self.settings.source_timezone, key_id=key_id)
-            for day, files in by_day.items()
-        }
+        key_id = load_pseudonymiser(self.settings).key_id
+        return {day: self._fingerprint(files, key_id) for day, files in by_day.items()}
+
+    def _fingerprint(self, files: Sequence[IndexedFile], key_id: str) -> str:
+        return input_fingerprint(files, timezone=self.settings.source_timezone, key_id=key_id)
 
     def loaded_fingerprints(self) -> dict[str, str]:
         """Load id that each day was last loaded under, days loaded without any file left out."""
@@ -175,11 +175,14 @@ class Pipeline:
         names = {}
         with self.warehouse.connect() as connection:
             for day in days:
-                name = ledger.mart_load_id(connection, day, version, self.settings.session_timeout_minutes)
+                name = self._mart_load_id(connection, day)
                 if name is not None:
                     ledger.record_mart_load(connection, day, name, version)
                     names[day] = name
         return names
+
+    def _mart_load_id(self, connection: ledger.Connection, day: str) -> str | None:
+        return ledger.mart_load_id(connection, day, self.mart_code_version(), self.settings.session_timeout_minutes)
 
     def mart_code_version(self) -> str:
         """What besides the data decides the marts: dbt's code and the session timeout."""
@@ -206,8 +209,7 @@ class Pipeline:
     def verdict(self, connection: ledger.Connection, day: str) -> tuple[Verdict, dict[str, str | None]]:
         """What the gate says of a day now, and the loads it speaks of."""
         load_ids = {dataset: ledger.live_load_id(connection, dataset, day) for dataset in ("turns", "marts")}
-        current = ledger.mart_load_id(connection, day, self.mart_code_version(), self.settings.session_timeout_minutes)
-        if load_ids["marts"] != current:
+        if load_ids["marts"] != self._mart_load_id(connection, day):
             load_ids["marts"] = None  # built from something else than what is loaded now: not built, for the gate
         recorded = [
             Recorded(r["asset"], r["check_name"], r["load_id"], r["suite_version"], r["status"], r["observed"])
@@ -238,17 +240,14 @@ class Pipeline:
     def days_to_repair(self, within: Sequence[str]) -> dict[str, str]:
         """Days that must be run again, with the reason: missing, failed or stale."""
         expected = self.input_fingerprints()
-        nothing = input_fingerprint(
-            [], timezone=self.settings.source_timezone, key_id=load_pseudonymiser(self.settings).key_id
-        )
-        version, timeout = self.mart_code_version(), self.settings.session_timeout_minutes
+        nothing = self._fingerprint([], load_pseudonymiser(self.settings).key_id)
         with self.warehouse.connect() as connection:
             known = {row["day"]: row for row in ledger.day_states(connection)}
             states = [
                 DayState(
                     day=day,
                     expected_load=expected.get(day) or (nothing if row.get("loaded") else None),
-                    expected_mart=ledger.mart_load_id(connection, day, version, timeout),
+                    expected_mart=self._mart_load_id(connection, day),
                     loaded=row.get("loaded"),
                     built_mart=row.get("built_mart"),
                     judged_suites=frozenset(row.get("judged_suites") or ()),

@@ -70,12 +70,4 @@ class Contract:
 
     def ddl_columns(self) -> str:
         """Column list for ``create table`` in PostgreSQL."""
-        return ",\n  ".join(
-            f"{f.name} {f.kind.postgres}{' not null' if f.required or f in self.lineage_required else ''}"
-            for f in self.columns
-        )
-
-    @property
-    def lineage_required(self) -> tuple[Field, ...]:
-        """Lineage columns are never null, except the list of invalid fields."""
-        return tuple(f for f in self.lineage if f.required)
+        return ",\n  ".join(f"{f.name} {f.kind.postgres}{' not null' if f.required else ''}" for f in self.columns)

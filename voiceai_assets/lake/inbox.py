@@ -158,7 +158,7 @@ def refresh(
     """Compare landing with what is known and look into what is new.
 
     A file that is younger than the quiet period is left for the next time. With ``limit_bytes`` the work stops after
-    about so many bytes (a sensor's tick is short); ``Refresh.complete`` says whether anything is left.
+    about so many bytes (a sensor's tick is short) and the rest is left for the next time, too.
     """
     now = time.time()
     present: dict[str, FileStat] = {stat.path: stat for stat in scan(landing)}
@@ -177,7 +177,6 @@ def refresh(
         fresh=fresh,
         gone=[path for path in known if path not in present],
         waiting=[stat.path for stat in new if not stat.is_quiet(now, quiet_seconds)],
-        complete=len(fresh) == len(quiet),
     )
 
 
@@ -188,7 +187,6 @@ class Refresh:
     fresh: list[IndexedFile]
     gone: list[str]
     waiting: list[str]
-    complete: bool
 
 
 def input_fingerprint(files: Iterable[IndexedFile], *, timezone: str, key_id: str) -> str:

@@ -206,11 +206,10 @@ class Refinery:
     # -- one day ---------------------------------------------------------------------------------------------------
 
     def _select_day(self, day: str, inputs: Sequence[IndexedFile]) -> None:
-        """The day's records in reading order. One file was parsed in order already; a sort would cost a second."""
-        order = "ORDER BY source_file, line" if len(inputs) > 1 else ""
+        """The day's records; what is written from them is put into reading order as it is written."""
         self._db.execute(
             "CREATE OR REPLACE TEMP VIEW today AS SELECT *, rowid AS position FROM parsed "
-            f"WHERE turn_date = DATE '{day}' AND source_file IN ({_literals(f.path for f in inputs)}) {order}"
+            f"WHERE turn_date = DATE '{day}' AND source_file IN ({_literals(f.path for f in inputs)})"
         )
 
     def _separate_duplicates(self) -> None:
