@@ -37,6 +37,9 @@ RUN groupadd --gid 10001 voiceai \
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /app /app
 COPY --from=build --chown=10001:10001 /data /data
+# an image holds no checkout: certificates name the revision that its build was told
+ARG VOICEAI_CODE_REVISION=
+ENV VOICEAI_CODE_REVISION=$VOICEAI_CODE_REVISION
 ENV PATH=/opt/venv/bin:$PATH VOICEAI_HOME=/data PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /app
 USER 10001:10001

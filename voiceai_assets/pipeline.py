@@ -51,12 +51,17 @@ def _dbt_fingerprint(*folders: str) -> str:
     return digest.hexdigest()[:12]
 
 
+def code_revision(settings: Settings) -> str:
+    """Revision of the code: as told by the settings (an image holds no checkout), else the checkout's commit."""
+    return settings.code_revision or _checkout_revision()
+
+
 @cache
-def code_revision() -> str:
-    """Commit of the checkout, or ``unknown`` outside one."""
+def _checkout_revision() -> str:
+    """Commit of the checkout, with ``-dirty`` where files differ from it, or ``unknown`` outside one."""
     try:
         out = subprocess.run(  # noqa: S603  # fixed arguments
-            ["git", "-C", str(REPOSITORY), "rev-parse", "HEAD"],  # noqa: S607  # git from the PATH
+            ["git", "-C", str(REPOSITORY), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],  # noqa: S607  # git from the PATH
             capture_output=True,
             text=True,
             timeout=5,
@@ -280,5 +285,5 @@ class Pipeline:
             "loads": loads,
             "checks": checks,
             "warnings": [r.as_dict() for r in verdict.reasons],
-            "code": {"revision": code_revision(), "marts": self.mart_code_version()},
+            "code": {"revision": code_revision(self.settings), "marts": self.mart_code_version()},
         }

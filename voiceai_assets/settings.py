@@ -66,6 +66,9 @@ class Settings(BaseSettings):
     pseudonym_key: SecretStr | None = Field(
         default=None, description="HMAC key for user ids; without it one is generated in HOME/pseudonym.key (mode 0600)"
     )
+    code_revision: str = Field(
+        default="", description="revision of the code for certificates; without it, the commit of the checkout"
+    )
     bind_host: str = Field(default="127.0.0.1", description="address that the web servers listen on")
     dagster_port: int = Field(default=3000, ge=1, le=65535, description="port of the Dagster UI")
     dashboard_port: int = Field(default=8050, ge=1, le=65535, description="port of the dashboards")

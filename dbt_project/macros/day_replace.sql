@@ -33,6 +33,7 @@
         insert into {{ target_relation }} ({{ contract_column_names() }})
         select {{ contract_column_names() }} from ({{ sql }}) as replaced_days
     {%- endcall %}
+    {% call statement('analyse') -%} {{ analyse_day_partitions(target_relation) }} {%- endcall %}
 
     {{ run_hooks(post_hooks, inside_transaction=True) }}
     {% do persist_docs(target_relation, model) %}
@@ -56,6 +57,29 @@
 
 {# Empty the window's partitions that exist, and make those that are missing for days that have been loaded. #}
 {% macro replace_day_partitions(relation) %}
+    {% call for_each_day_partition(relation) %}
+        if to_regclass('{{ relation.schema }}.' || partition_name) is null then
+            execute format(
+                'create table {{ relation.schema }}.%I partition of {{ relation }} for values from (%L) to (%L)',
+                partition_name, one_day, one_day + 1
+            );
+        else
+            execute format('truncate {{ relation.schema }}.%I', partition_name);
+        end if;
+    {% endcall %}
+{% endmacro %}
+
+
+{# Without statistics the next model is planned for an empty table, which made a day of a million turns 1.5 s slower. #}
+{% macro analyse_day_partitions(relation) %}
+    {% call for_each_day_partition(relation) %}
+        execute format('analyze {{ relation.schema }}.%I', partition_name);
+    {% endcall %}
+{% endmacro %}
+
+
+{# Runs the caller's PL/pgSQL with one_day and partition_name for every loaded day of the window. #}
+{% macro for_each_day_partition(relation) %}
     do $$
     declare
         one_day date;
@@ -67,14 +91,7 @@
             order by day
         loop
             partition_name := '{{ relation.identifier }}_' || to_char(one_day, 'YYYYMMDD');
-            if to_regclass('{{ relation.schema }}.' || partition_name) is null then
-                execute format(
-                    'create table {{ relation.schema }}.%I partition of {{ relation }} for values from (%L) to (%L)',
-                    partition_name, one_day, one_day + 1
-                );
-            else
-                execute format('truncate {{ relation.schema }}.%I', partition_name);
-            end if;
+            {{ caller() }}
         end loop;
     end $$;
 {% endmacro %}

@@ -26,6 +26,7 @@ class Adapter:
         blocks: yields tables of schema ``BLOCK``.
         record_sql: DuckDB expression over a block's ``text``: a struct that holds every contract field and alias as
             VARCHAR (``derived`` and ``extra`` as JSON); null where the text is no record.
+        keys_sql: DuckDB expression over ``text``: list of the record's keys, or null.
         unknown_sql: DuckDB expression over ``text``: JSON object of the keys that the contract does not know, or null.
         timestamp_sql: DuckDB expression over ``text``: the record's timestamp alone, as VARCHAR (for the index).
     """
@@ -35,6 +36,7 @@ class Adapter:
     suffixes: tuple[str, ...]
     blocks: Callable[[Path], Iterator[pa.Table]]
     record_sql: str
+    keys_sql: str
     unknown_sql: str
     timestamp_sql: str
 

@@ -62,7 +62,7 @@ def _whole_lines(path: Path) -> Iterator[bytes | str]:
                 break
             cut = piece.rfind(b"\n") + 1
             if cut:
-                yield rest + piece[:cut]
+                yield b"".join((rest, memoryview(piece)[:cut]))
                 rest = piece[cut:]
             else:
                 rest += piece
@@ -96,7 +96,7 @@ def _to_table(chunk: bytes, first_line: int) -> tuple[pa.Table, int]:
 
 def _storable(chunk: bytes) -> bytes:
     """PostgreSQL stores no NUL in text or jsonb, as a byte or escaped: it becomes the replacement character."""
-    if b"\0" in chunk or b"\\u0000" in chunk:
+    if b"\0" in chunk or (b"\\" in chunk and b"\\u0000" in chunk):  # one byte is found twenty times sooner than six
         return chunk.replace(b"\0", "\ufffd".encode()).replace(b"\\u0000", b"\\ufffd")
     return chunk
 

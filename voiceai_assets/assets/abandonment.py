@@ -63,7 +63,7 @@ def abandonment_model_asset() -> dg.AssetsDefinition:
         except (LookupError, NotEnoughData) as reason:
             raise dg.Failure(f"no model: {reason}", allow_retries=False) from reason
         registry = Registry(settings.models)
-        version = registry.save(result, days.certificates, code_revision())
+        version = registry.save(result, days.certificates, code_revision(pipeline.settings))
         registry.set_champion(version)
         if result.leakage_alarm:
             context.log.warning("AUC at turn 1 is above .90: some feature may know the outcome")

@@ -7,13 +7,15 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, DbtProject, dbt_assets
+from packaging.version import Version
 
 from voiceai_assets.assets.common import ONE_RUN_PER_RANGE, OWNERS, PipelineResource
 from voiceai_assets.instance import environment
@@ -34,10 +36,20 @@ class LayerTranslator(DagsterDbtTranslator):
         return [owner] if owner else OWNERS
 
 
+class InstalledDbt(DbtCliResource):
+    """The dbt that is installed with us: its version is known without asking it, which takes 1.2 s of every run."""
+
+    @property
+    def _cli_version(self) -> Version:
+        return Version(version("dbt-core"))
+
+    def _initialize_dbt_core_adapter(self, args: Sequence[str]) -> None:  # type: ignore[override]
+        """Not opened (0.6 s): Dagster would need it to fetch row counts, which our own checks already do."""
+
+
 def dbt_executable() -> str:
-    """The dbt beside our own Python, else the one on the PATH."""
-    beside = Path(sys.executable).with_name("dbt")
-    return str(beside) if beside.exists() else (shutil.which("dbt") or "dbt")
+    """The dbt command of our own environment."""
+    return str(Path(sys.executable).with_name("dbt"))
 
 
 def prepare_manifest(settings: Settings) -> Path:
@@ -104,7 +116,8 @@ def dbt_project(settings: Settings) -> DbtProject:
 
 def dbt_resource(settings: Settings) -> DbtCliResource:
     """The dbt command line."""
-    return DbtCliResource(project_dir=dbt_project(settings), dbt_executable=dbt_executable())
+    project: Any = dbt_project(settings)  # accepted, as by the parent; the declared type is str
+    return InstalledDbt(project_dir=project, dbt_executable=dbt_executable())
 
 
 def dbt_model_assets(settings: Settings, partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:

@@ -48,6 +48,11 @@ class Field:
     choices: tuple[str, ...] = ()
     free_text: bool = False
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The name and its aliases: the keys under which emitters send it."""
+        return (self.name, *self.aliases)
+
 
 @dataclass(frozen=True)
 class Contract:
@@ -61,6 +66,11 @@ class Contract:
     def columns(self) -> tuple[Field, ...]:
         """Every column of the stored table, in order."""
         return self.fields + self.lineage
+
+    @property
+    def known_keys(self) -> frozenset[str]:
+        """Every key that an emitter may send; others are kept in ``extra``."""
+        return frozenset(name for field in self.fields for name in field.names)
 
     @property
     def version(self) -> str:

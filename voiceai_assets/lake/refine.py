@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import duckdb
 import pyarrow as pa
 
 from voiceai_assets.adapters import ADAPTERS
+from voiceai_assets.adapters.base import Adapter
 from voiceai_assets.contracts.turns import TURNS
 from voiceai_assets.lake.inbox import IndexedFile, input_fingerprint
 from voiceai_assets.lake.typing import typed_rows_sql
@@ -171,12 +173,12 @@ class Refinery:
         adapter = ADAPTERS[file.adapter]
         names = ", ".join(f'"{f.name}"' for f in TURNS.fields)
         last: tuple[int, bool, bool] = (0, True, False)
-        for block in adapter.blocks(path):
+        for block in _read_ahead(adapter.blocks(path)):
             self._db.register("block", block)
             self._db.execute(
                 f"INSERT INTO parsed BY NAME SELECT '{adapter.name}' AS source, ? AS source_file, line, refusal, text, "
                 f"{names}, coalesce(turn_date, CAST(? AS DATE)) AS turn_date, invalid_fields "
-                f"FROM ({typed_rows_sql(adapter, 'block')})",
+                f"FROM ({typed_rows_sql(adapter, 'block', has_unknown_keys=self._has_unknown_keys(adapter))})",
                 [file.path, file.home_day],
             )
             self._db.unregister("block")
@@ -186,6 +188,10 @@ class Refinery:
             self._forget([file])
             raise LandingChangedError(f"{file.path} changed while it was being read; run the day again")
         self._truncated[file.path] = self._is_truncated(file.path, *last)
+
+    def _has_unknown_keys(self, adapter: Adapter) -> bool:
+        query = f"SELECT DISTINCT unnest({adapter.keys_sql}) FROM block WHERE problem IS NULL"
+        return not {key for (key,) in self._db.execute(query).fetchall()} <= TURNS.known_keys
 
     def _is_truncated(self, path: str, line: int, ends_with_newline: bool, archive_broken: bool) -> bool:
         """A file breaks off when its archive does, or when its last line has neither a newline nor a whole record."""
@@ -325,6 +331,15 @@ class Refinery:
 _IDENTITY = "hash(source, session_id, coalesce(turn_id, concat_ws(chr(31), turn_number, speaker)))"
 
 PSEUDONYMS = pa.schema([("user_id", pa.string()), ("pseudonym", pa.string())])
+
+
+def _read_ahead(blocks: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """The same blocks, the next one being read while the caller works on this one."""
+    with ThreadPoolExecutor(1) as reader:
+        coming = reader.submit(next, blocks, None)
+        while (block := coming.result()) is not None:
+            coming = reader.submit(next, blocks, None)
+            yield block
 
 
 def _end_of(block: pa.Table) -> tuple[int, bool, bool] | None:

@@ -84,16 +84,14 @@ def withdraw_day(connection: Connection, day: str) -> int:
 def _content(connection: Connection, mart: str, column: str, day: str, load_id: str) -> tuple[int, str]:
     """Row count and a checksum that does not depend on the order of rows.
 
-    Two sums of 64-bit row hashes, under sha256: any accidental difference shows. Sorting a million cryptographic row
-    hashes instead took 5 s of a day that takes 20.
+    Two sums of 64-bit hashes of whole rows, under sha256: any accidental difference shows. Hashing the rows' text
+    instead takes three times as long for a million turns, sorting cryptographic hashes ten times.
     """
     query = sql.SQL(
         "select count(*), count(*) filter (where load_id is distinct from %s), "
-        "encode(sha256(convert_to(concat_ws(':', count(*), sum(hashtextextended(line, 0)::numeric), "
-        "sum(hashtextextended(line, 1)::numeric)), 'UTF8')), 'hex') "
-        "from (select t.load_id, t::text as line from marts.{} t where {} = %s offset 0) as lines"
+        "encode(sha256(convert_to(concat_ws(':', count(*), sum(hash_record_extended(t, 0)), "
+        "sum(hash_record_extended(t, 1))), 'UTF8')), 'hex') from marts.{} t where {} = %s"
     ).format(sql.Identifier(mart), sql.Identifier(column))
-    connection.execute("set local timezone = 'UTC'")  # instants must print the same everywhere
     found = connection.execute(query, [load_id, day]).fetchone()
     assert found is not None
     count, foreign, content = found

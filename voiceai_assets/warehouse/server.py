@@ -97,7 +97,8 @@ def _embedded_configuration() -> str:
     """Settings for an analytical server on somebody's own machine, sized by its memory.
 
     ``wal_level = minimal`` lets COPY into a table that was truncated in the same transaction skip the log;
-    there is no replica that could miss it. ``fsync`` stays on: ledgers must survive a power cut.
+    there is no replica that could miss it. ``fsync`` stays on: ledgers must survive a power cut. The log is not
+    compressed: this build knows only pglz, which made the first reading of a million new rows 1.2 s slower.
     """
     memory_mb = psutil.virtual_memory().total // 2**20
     return "\n".join(
@@ -111,7 +112,7 @@ def _embedded_configuration() -> str:
             "max_wal_senders = 0",
             "max_wal_size = '4GB'",
             "checkpoint_timeout = '15min'",
-            "wal_compression = on",
+            "wal_compression = off",
             "jit = off",
             "timezone = 'UTC'",
             "unix_socket_permissions = 0700",
