@@ -22,10 +22,26 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
+def _shared(name: str) -> Path:
+    folder = SHARED_DATA / name
+    if not folder.is_dir():
+        pytest.skip(f"the real input {name} is not at {folder}; its licence keeps it out of the repository")
+    return folder
+
+
 @pytest.fixture(scope="session")
 def dstc2() -> Path:
-    """Real telephone calls, one file per day; their licence keeps them out of the repository."""
-    folder = SHARED_DATA / "dstc2"
-    if not folder.is_dir():
-        pytest.skip(f"the DSTC2 calls are not at {folder}")
-    return folder
+    """Real telephone calls, one file per day."""
+    return _shared("dstc2")
+
+
+@pytest.fixture(scope="session")
+def irembo() -> Path:
+    """Five related tables of a government voice assistant, 120 days in each file."""
+    return _shared("irembo")
+
+
+@pytest.fixture(scope="session")
+def converza() -> Path:
+    """Call documents, one file per call."""
+    return _shared("converza")

@@ -14,7 +14,7 @@ from voiceai_assets.assets.certified import certified_assets
 from voiceai_assets.assets.common import PipelineResource
 from voiceai_assets.assets.dbt import dbt_model_assets, dbt_resource
 from voiceai_assets.assets.landing import turn_files_asset
-from voiceai_assets.assets.raw import raw_turns_asset
+from voiceai_assets.assets.raw import raw_assets
 from voiceai_assets.automation.jobs import daily_job, publish_job, train_job
 from voiceai_assets.automation.schedules import daily_schedule, repair_schedule, train_schedule
 from voiceai_assets.automation.sensors import landing_sensor
@@ -46,7 +46,7 @@ def build_defs(
     jobs = {job.name: job for job in (daily_job(), publish_job(), train_job())}
     assets = [
         turn_files_asset(partitions),
-        raw_turns_asset(partitions),
+        raw_assets(partitions),
         dbt_model_assets(settings, partitions),
         certified_assets(settings, partitions),
         abandonment_model_asset(),

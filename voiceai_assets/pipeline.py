@@ -6,8 +6,9 @@ Belongs here: composition of lake, warehouse, checks and publication. Does not b
 from __future__ import annotations
 
 import hashlib
+import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -16,6 +17,7 @@ from voiceai_assets.automation.planning import DayState, days_to_repair
 from voiceai_assets.checks.expectations import Validator
 from voiceai_assets.checks.gate import Recorded, Verdict, decide, demands
 from voiceai_assets.checks.suites import Suite, all_suites
+from voiceai_assets.contracts import DATASETS
 from voiceai_assets.lake.inbox import IndexedFile, Refresh, input_fingerprint, refresh
 from voiceai_assets.lake.refine import DayLoad, LakeDay, LandingChangedError, Refinery
 from voiceai_assets.privacy.pseudonyms import load_pseudonymiser
@@ -111,32 +113,32 @@ class Pipeline:
             return list(ledger.known_files(connection).values())
 
     def input_fingerprints(self) -> dict[str, str]:
-        """Load id that each day's present files would give."""
-        by_day: dict[str, list[IndexedFile]] = {}
-        for file in self.files():
-            for day in {*file.rows_by_day, *([file.home_day] if file.home_day and not file.problem else [])}:
-                by_day.setdefault(day, []).append(file)
-        key_id = load_pseudonymiser(self.settings).key_id
-        return {day: self._fingerprint(files, key_id) for day, files in by_day.items()}
+        """What each day's present files would be loaded as: the load ids of its datasets, in one text."""
+        files = self.files()
+        return {
+            day: _loads_text(self._expected_loads(day, [f for f in files if day in f.days]))
+            for day in {day for file in files for day in file.days}
+        }
 
-    def _fingerprint(self, files: Sequence[IndexedFile], key_id: str) -> str:
-        return input_fingerprint(files, timezone=self.settings.source_timezone, key_id=key_id)
+    def _expected_loads(self, day: str, files: Sequence[IndexedFile]) -> dict[str, str]:
+        """Dataset -> load id that the files would give; turns always, because a day without any must fail."""
+        key_id = load_pseudonymiser(self.settings).key_id
+        zone = self.settings.source_timezone
+        found = {
+            dataset: [f for f in files if f.feeds(dataset, day)]
+            for dataset in DATASETS
+            if dataset == "turns" or any(f.feeds(dataset, day) for f in files)
+        }
+        return {name: input_fingerprint(name, inputs, timezone=zone, key_id=key_id) for name, inputs in found.items()}
 
     def loaded_fingerprints(self) -> dict[str, str]:
-        """Load id that each day was last loaded under, days loaded without any file left out."""
+        """The same for what each day was last loaded as, days loaded without any file left out."""
         with self.warehouse.connect() as connection:
-            return {
-                row["day"]: row["load_id"]
-                for row in ledger.rows(
-                    connection,
-                    "select day::text, load_id from governance.loads "
-                    "where dataset = 'turns' and is_live and jsonb_array_length(inputs) > 0",
-                )
-            }
+            return {row["day"]: row["loads"] for row in ledger.loaded_days(connection) if row["has_files"]}
 
     # -- lake and raw ----------------------------------------------------------------------------------------------
 
-    def refine(self, days: Sequence[str]) -> Iterator[tuple[DayLoad | None, Exception | None]]:
+    def refine(self, days: Sequence[str]) -> Iterator[tuple[str, list[DayLoad], Exception | None]]:
         """Write the days into the lake, one after the other; one that cannot be read is reported, the others go on.
 
         A day that fails is no longer loaded as far as the gate is concerned: what the tables hold is not what lies
@@ -153,24 +155,40 @@ class Pipeline:
         try:
             for day in sorted(days):
                 try:
-                    yield refinery.refine(day, [f for f in files if f.touches(day)]), None
+                    yield day, refinery.refine(day, [f for f in files if day in f.days]), None
                 except (OSError, LandingChangedError) as error:
-                    LakeDay(self.settings.lake, "turns", day).account.unlink(missing_ok=True)
-                    with self.warehouse.connect() as connection:
-                        ledger.retire_load(connection, "turns", day)
-                    yield None, error
+                    self._retire(day)
+                    yield day, [], error
         finally:
             refinery.close()
 
-    def load(self, day: str) -> DayLoad | None:
-        """Load a day of the lake into ``raw``, replacing it; None where the lake does not hold the day."""
-        try:
-            account = LakeDay(self.settings.lake, "turns", day).read_account()
-        except FileNotFoundError:
-            return None
-        with self.warehouse.connect() as connection:
-            load_day(connection, self.settings.lake, account)
-        return account
+    def _retire(self, day: str) -> None:
+        for dataset in DATASETS:
+            LakeDay(self.settings.lake, dataset, day).account.unlink(missing_ok=True)
+            with self.warehouse.connect() as connection:
+                ledger.retire_load(connection, dataset, day)
+
+    def load(self, day: str) -> list[DayLoad]:
+        """Load a day of the lake into ``raw``, replacing it, each dataset in one transaction.
+
+        A dataset that no file feeds any more is emptied, and its part of the lake removed.
+        """
+        loads = []
+        for dataset in DATASETS:
+            place = LakeDay(self.settings.lake, dataset, day)
+            try:
+                account = place.read_account()
+            except FileNotFoundError:
+                continue
+            with self.warehouse.connect() as connection:
+                load_day(connection, self.settings.lake, account)
+                if not account.files and dataset != "turns":
+                    ledger.retire_load(connection, dataset, day)
+            if not account.files and dataset != "turns":
+                shutil.rmtree(place.rows.parent)
+                continue
+            loads.append(account)
+        return loads
 
     # -- marts -----------------------------------------------------------------------------------------------------
 
@@ -201,10 +219,10 @@ class Pipeline:
         A day of which nothing is loaded is judged too: a day without any event must fail, not be silent.
         """
         with self.warehouse.connect() as connection:
-            before = ledger.live_load_id(connection, suite.dataset, day)
+            before = self._load_ids(connection, day)[suite.dataset]
         results = validator.validate(suite, day)
         with self.warehouse.connect() as connection:
-            load_id = ledger.live_load_id(connection, suite.dataset, day)
+            load_id = self._load_ids(connection, day)[suite.dataset]
             if load_id != before:
                 raise RuntimeError(f"{day} was loaded again while {suite.suite} looked at it; run the day again")
             ledger.record_results(connection, day, load_id or ledger.NOTHING_LOADED, run_id, results)
@@ -213,7 +231,7 @@ class Pipeline:
 
     def verdict(self, connection: ledger.Connection, day: str) -> tuple[Verdict, dict[str, str | None]]:
         """What the gate says of a day now, and the loads it speaks of."""
-        load_ids = {dataset: ledger.live_load_id(connection, dataset, day) for dataset in ("turns", "marts")}
+        load_ids = self._load_ids(connection, day)
         if load_ids["marts"] != self._mart_load_id(connection, day):
             load_ids["marts"] = None  # built from something else than what is loaded now: not built, for the gate
         recorded = [
@@ -221,6 +239,14 @@ class Pipeline:
             for r in ledger.results_of_day(connection, day)
         ]
         return decide(demands(all_suites(), load_ids), recorded), load_ids
+
+    def _load_ids(self, connection: ledger.Connection, day: str) -> dict[str, str | None]:
+        """What the suites judge of a day now: the turns, all that was taken in together, the marts."""
+        return {
+            "turns": ledger.live_load_id(connection, "turns", day),
+            "intake": ledger.intake_id(connection, day),
+            "marts": ledger.live_load_id(connection, "marts", day),
+        }
 
     def _settle(self, connection: ledger.Connection, day: str, run_id: str) -> Verdict:
         """Keep the verdict where readers find it; bad data takes the day's older publication out of sight."""
@@ -245,13 +271,13 @@ class Pipeline:
     def days_to_repair(self, within: Sequence[str]) -> dict[str, str]:
         """Days that must be run again, with the reason: missing, failed or stale."""
         expected = self.input_fingerprints()
-        nothing = self._fingerprint([], load_pseudonymiser(self.settings).key_id)
         with self.warehouse.connect() as connection:
             known = {row["day"]: row for row in ledger.day_states(connection)}
             states = [
                 DayState(
                     day=day,
-                    expected_load=expected.get(day) or (nothing if row.get("loaded") else None),
+                    expected_load=expected.get(day)
+                    or (_loads_text(self._expected_loads(day, [])) if row.get("loaded") else None),
                     expected_mart=self._mart_load_id(connection, day),
                     loaded=row.get("loaded"),
                     built_mart=row.get("built_mart"),
@@ -278,7 +304,7 @@ class Pipeline:
             "select asset, check_name, load_id, suite_version, status, severity, observed, expected "
             "from governance.quality_results where day = %s and load_id = any(%s) "
             'order by asset collate "C", check_name collate "C"',
-            [day, [load["load_id"] for load in loads]],
+            [day, [load["load_id"] for load in loads] + [ledger.intake_id(connection, day)]],
         )
         return {
             "status": verdict.status.value,
@@ -287,3 +313,8 @@ class Pipeline:
             "warnings": [r.as_dict() for r in verdict.reasons],
             "code": {"revision": code_revision(self.settings), "marts": self.mart_code_version()},
         }
+
+
+def _loads_text(loads: Mapping[str, str]) -> str:
+    """Load ids of a day's datasets in one text, as the ledger spells it too."""
+    return ",".join(f"{dataset}:{load_id}" for dataset, load_id in sorted(loads.items()))

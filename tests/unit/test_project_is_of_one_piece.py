@@ -9,8 +9,14 @@ from pathlib import Path
 import pytest
 import yaml
 
+from voiceai_assets.adapters import ADAPTERS
+from voiceai_assets.adapters.base import Adapter
 from voiceai_assets.checks.suites import SUITES_FOLDER, SuiteError, all_suites, read_suite
+from voiceai_assets.contracts import DATASETS
+from voiceai_assets.contracts.__main__ import generated
+from voiceai_assets.contracts.fields import EXTRA, Contract
 from voiceai_assets.contracts.turns import TURNS
+from voiceai_assets.lake.typing import known_columns
 from voiceai_assets.pipeline import DBT_PROJECT
 from voiceai_assets.settings import REPOSITORY
 from voiceai_assets.warehouse.ledger import SESSION_SPAN_DAYS
@@ -57,12 +63,46 @@ def test_staging_reads_only_columns_of_the_contract() -> None:
 def test_suites_speak_of_columns_that_exist(suite) -> None:  # type: ignore[no-untyped-def]
     known = {
         "raw.turns": {field.name for field in TURNS.columns},
-        "governance.load_files": {"is_truncated", "rows_in", "rows_loaded", "rows_quarantined", "rows_duplicate"},
+        "governance.load_files": {
+            "problem",
+            "is_truncated",
+            "rows_in",
+            "rows_loaded",
+            "rows_quarantined",
+            "rows_duplicate",
+        },
         **{f"marts.{mart}": set(_documented(mart)) for mart in CERTIFIED_MARTS},
     }[suite.table]
     for rule in suite.rules:
         named = {rule.kwargs[key] for key in ("column", "column_A", "column_B") if key in rule.kwargs}
         assert named <= known, rule.id
+
+
+@pytest.mark.parametrize(("path", "text"), generated().items(), ids=lambda value: getattr(value, "name", ""))
+def test_what_follows_from_the_contracts_is_up_to_date(path: Path, text: str) -> None:
+    assert path.read_text() == text, "run python -m voiceai_assets.contracts"
+
+
+@pytest.mark.parametrize("contract", DATASETS.values(), ids=DATASETS)
+def test_each_contract_is_sound(contract: Contract) -> None:
+    names = [field.name for field in contract.columns]
+    assert len(set(names)) == len(names)
+    assert contract.fields[-1] == EXTRA
+    assert sum(field.person for field in contract.fields) <= 1
+    assert contract.time_field is None or contract.of(contract.time_field).required
+    assert {name for part in contract.identity for name in part.split("|")} <= set(names)
+    assert all(field.doc for field in contract.columns)
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS.values(), ids=ADAPTERS)
+def test_each_adapter_maps_to_fields_of_its_contract_and_says_what_it_needs(adapter: Adapter) -> None:
+    assert adapter.doc
+    for table in adapter.tables:
+        fields = {field.name for field in table.contract.fields}
+        assert set(table.mapping) <= fields
+        assert {field.name for field in table.contract.fields if field.required} <= set(table.mapping)
+        assert set(table.required) <= known_columns(table)
+        assert table.contract.dataset in DATASETS
 
 
 @pytest.mark.parametrize("suite", all_suites(), ids=lambda suite: suite.suite)

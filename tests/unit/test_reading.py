@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voiceai_assets.adapters.canonical import ADAPTER
-from voiceai_assets.adapters.lines import line_blocks
+from voiceai_assets.lake.reading.lines import line_blocks
 from voiceai_assets.lake.typing import typed_rows_sql
 from voiceai_assets.privacy.pseudonyms import Pseudonymiser
 from voiceai_assets.privacy.redaction import redacted, redacted_json
@@ -25,19 +25,20 @@ def lines_of(path: Path) -> list[tuple[int, str, str | None]]:
     return [
         (row["line"], row["text"].rstrip("\r\n"), row["problem"])
         for block in line_blocks(path)
-        for row in block.to_pylist()
+        for row in block.rows.to_pylist()
     ]
 
 
 def rows_of(tmp_path: Path, content: bytes, timezone: str = "UTC") -> list[dict[str, Any]]:
     path = tmp_path / "turns.jsonl"
     path.write_bytes(content)
+    table = ADAPTER.tables_of(path.name)[0]
     with duckdb.connect() as db:
         db.execute(f"SET TimeZone = '{timezone}'")
         rows: list[dict[str, Any]] = []
         for block in line_blocks(path):
-            db.register("block", block)
-            found = db.execute(f"SELECT * FROM ({typed_rows_sql(ADAPTER, 'block')}) ORDER BY line")
+            db.register("block", block.rows)
+            found = db.execute(f"SELECT * FROM ({typed_rows_sql(table, block, 'block')}) ORDER BY line")
             names = [column[0] for column in found.description or []]
             rows += [dict(zip(names, row, strict=True)) for row in found.fetchall()]
         return rows

@@ -1,46 +1,40 @@
-"""Our own format: one JSON object per line whose keys are the fields of the turn contract.
+"""Our own format: columns or keys are the fields of a contract.
 
-Belongs here: JSON lines to contract fields. Does not belong here: types, ranges, duplicates (``lake.refine``).
+Belongs here: which files hold which dataset. Does not belong here: types, ranges, duplicates (``lake``).
 """
 
 from __future__ import annotations
 
-import json
-
-from voiceai_assets.adapters.base import Adapter
-from voiceai_assets.adapters.lines import line_blocks
-from voiceai_assets.contracts.fields import Kind
+from voiceai_assets.adapters.base import Adapter, Table
+from voiceai_assets.contracts import DATASETS
+from voiceai_assets.contracts.fields import Contract, Field, Kind
 from voiceai_assets.contracts.turns import TURNS
 
-_IS_OBJECT = "starts_with(ltrim(text), '{')"
-_KEYS = f"CASE WHEN {_IS_OBJECT} THEN TRY(json_keys(text)) END"
 _JSON_KINDS = (Kind.TEXT_LIST, Kind.JSON)
 
 
-def _record_sql() -> str:
-    shape = {name: "JSON" if field.kind in _JSON_KINDS else "VARCHAR" for field in TURNS.fields for name in field.names}
-    # TRY instead of json_valid in front: one parse of the text instead of two
-    return f"CASE WHEN {_IS_OBJECT} THEN TRY(json_transform(text, '{json.dumps(shape)}')) END"
+def _value(field: Field) -> str:
+    names = [f's."{name}"' for name in field.names]
+    return f"coalesce({', '.join(names)})" if len(names) > 1 else names[0]
 
 
-def _unknown_sql() -> str:
-    known = sorted(TURNS.known_keys)
-    names = ", ".join(f"'{name}'" for name in known)
-    # a merge patch (RFC 7396) whose members are null deletes those members: what stays is what we do not know
-    erase = json.dumps(dict.fromkeys(known))
-    return (
-        f"CASE WHEN len(list_filter({_KEYS}, lambda key: key NOT IN ({names}))) > 0 "
-        f"THEN json_merge_patch(text, '{erase}') END"
+def _table(files: str, contract: Contract) -> Table:
+    return Table(
+        files=files,
+        contract=contract,
+        mapping={field.name: _value(field) for field in contract.fields},
+        # an alias stands for its field, so only fields without one can be missed by name
+        required=tuple(f.name for f in contract.fields if f.required and not f.aliases),
+        json=tuple(name for f in contract.fields if f.kind in _JSON_KINDS for name in f.names),
     )
 
 
 ADAPTER = Adapter(
     name="canonical",
-    version="1",
-    suffixes=(".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz", ".jsonl.zst", ".ndjson.zst"),
-    blocks=line_blocks,
-    record_sql=_record_sql(),
-    keys_sql=_KEYS,
-    unknown_sql=_unknown_sql(),
-    timestamp_sql="TRY(json_extract_string(text, '$.timestamp'))",
+    version="2",
+    doc="The platform's own format: turns anywhere below the folder, any other dataset in a folder of its name.",
+    tables=(
+        *(_table(f"{name}/*", contract) for name, contract in DATASETS.items() if contract is not TURNS),
+        _table("*", TURNS),
+    ),
 )

@@ -42,6 +42,28 @@ class PipelineResource:
         return Validator(self.pipeline.warehouse.owner)
 
 
+def day_metadata(loads: Sequence[DayLoad]) -> dict[str, Any]:
+    """What a person wants to know of a day in the lake: the account of each dataset, each file with its checksum."""
+    return {
+        "dagster/partition_row_count": sum(load.rows_loaded for load in loads),
+        "datasets": records_table(
+            [
+                {
+                    "dataset": load.dataset,
+                    "load_id": load.load_id,
+                    "in": load.rows_in,
+                    "loaded": load.rows_loaded,
+                    "quarantined": load.rows_quarantined,
+                    "repeated": load.rows_duplicate,
+                }
+                for load in loads
+            ],
+            ["dataset", "load_id", "in", "loaded", "quarantined", "repeated"],
+        ),
+        "files": _files_table(loads),
+    }
+
+
 def load_metadata(load: DayLoad) -> dict[str, Any]:
     """What a person wants to know of a loaded day: rows, account, and each file with its checksum."""
     return {
@@ -50,14 +72,28 @@ def load_metadata(load: DayLoad) -> dict[str, Any]:
         "rows_in": load.rows_in,
         "rows_quarantined": load.rows_quarantined,
         "rows_duplicate": load.rows_duplicate,
-        "files": records_table(
-            [
-                {"file": f.file, "sha256": f.sha256, "bytes": f.size_bytes, "rows": f.rows_in, "loaded": f.rows_loaded}
-                for f in load.files
-            ],
-            ["file", "sha256", "bytes", "rows", "loaded"],
-        ),
+        "files": _files_table([load]),
     }
+
+
+def _files_table(loads: Sequence[DayLoad]) -> dg.MetadataValue:
+    columns = ["dataset", "file", "sha256", "bytes", "rows", "loaded", "problem"]
+    return records_table(
+        [
+            {
+                "dataset": load.dataset,
+                "file": f.file,
+                "sha256": f.sha256,
+                "bytes": f.size_bytes,
+                "rows": f.rows_in,
+                "loaded": f.rows_loaded,
+                "problem": f.problem or ("breaks off" if f.is_truncated else ""),
+            }
+            for load in loads
+            for f in load.files
+        ],
+        columns,
+    )
 
 
 def records_table(records: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> dg.MetadataValue:

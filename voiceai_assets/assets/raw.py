@@ -1,43 +1,62 @@
-"""Lake to PostgreSQL: ``raw/turns``, one range partition per day, replaced in one transaction by COPY."""
+"""Lake to PostgreSQL: ``raw/<dataset>``, one range partition per day, replaced in one transaction by COPY."""
+
+from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 
 from voiceai_assets.assets.common import ONE_RUN_PER_RANGE, OWNERS, PipelineResource, load_metadata
 from voiceai_assets.assets.landing import TURN_FILES
-from voiceai_assets.contracts.turns import TURNS
+from voiceai_assets.contracts import DATASETS
+from voiceai_assets.contracts.fields import Contract
 
-RAW_TURNS = dg.AssetKey(["raw", "turns"])
+
+def raw_key(dataset: str) -> dg.AssetKey:
+    """Asset of a dataset in ``raw``."""
+    return dg.AssetKey(["raw", dataset])
 
 
-def raw_turns_asset(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
-    """The asset that fills ``raw.turns``."""
-    columns = [
-        dg.TableColumn(f.name, f.kind.postgres, f.doc, dg.TableColumnConstraints(nullable=not f.required))
-        for f in TURNS.columns
+def raw_assets(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    """The assets that fill ``raw``, one step.
+
+    A day that has nothing of a dataset materialises it empty: somebody looked. To skip the output instead would skip
+    every step downstream of it.
+    """
+    specs = [
+        dg.AssetSpec(
+            raw_key(contract.dataset),
+            deps=[TURN_FILES],
+            group_name="raw",
+            kinds={"postgres"},
+            owners=OWNERS,
+            metadata={"dagster/column_schema": _schema(contract), "dagster/table_name": f"raw.{contract.dataset}"},
+            description=(
+                f"Grain: {contract.grain}. Readers keep the old day until the new one is committed. Each reload with "
+                "other content gets a new load_id, which no older check result fits."
+            ),
+        )
+        for contract in DATASETS.values()
     ]
 
-    @dg.asset(
-        key=RAW_TURNS,
-        deps=[TURN_FILES],
-        partitions_def=partitions,
-        backfill_policy=ONE_RUN_PER_RANGE,
-        group_name="raw",
-        kinds={"postgres"},
-        owners=OWNERS,
-        metadata={"dagster/column_schema": dg.TableSchema(columns=columns), "dagster/table_name": "raw.turns"},
-        description=(
-            "Grain: one row per turn (turn_date, session_id, turn_id or turn_number and speaker). Readers keep the old "
-            "day until the new one is committed. Each reload with other content gets a new load_id, which no older "
-            "check result fits."
-        ),
-    )
-    def turns(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[PipelineResource]) -> None:
+    @dg.multi_asset(name="load_raw", specs=specs, partitions_def=partitions, backfill_policy=ONE_RUN_PER_RANGE)
+    def load_raw(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[PipelineResource]) -> Iterator[Any]:
         for day in context.partition_keys:
-            load = pipeline.pipeline.load(day)
+            loads = pipeline.pipeline.load(day)
             pipeline.on_day("load", day)
-            if load is None:
+            if not loads:
                 context.log.error(f"{day} is not in the lake as landing has it now; it is left unloaded")
-                continue
-            context.add_asset_metadata(load_metadata(load), asset_key=RAW_TURNS, partition_key=day)
+            for load in loads:
+                context.add_asset_metadata(load_metadata(load), asset_key=raw_key(load.dataset), partition_key=day)
+        for spec in specs:
+            yield dg.MaterializeResult(asset_key=spec.key)
 
-    return turns
+    return load_raw
+
+
+def _schema(contract: Contract) -> dg.TableSchema:
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(f.name, f.kind.postgres, f.doc, dg.TableColumnConstraints(nullable=not f.required))
+            for f in contract.columns
+        ]
+    )

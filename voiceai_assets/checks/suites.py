@@ -15,6 +15,8 @@ from typing import Any, Literal
 from voiceai_assets.settings import REPOSITORY
 
 SUITES_FOLDER = REPOSITORY / "expectations"
+#: What suites judge, upstream first: all that was taken in for a day, its turns, its marts.
+_ORDER = ("intake", "turns", "marts")
 SEVERITIES = ("critical", "warning")
 
 
@@ -82,6 +84,8 @@ def read_suite(path: Path) -> Suite:
         raise SuiteError(f"{path}: rule ids must be unique, found {ids}")
     if wrong := [rule.id for rule in rules if rule.severity not in SEVERITIES]:
         raise SuiteError(f"{path}: severity of {wrong} is none of {SEVERITIES}")
+    if suite.dataset not in _ORDER:
+        raise SuiteError(f"{path}: dataset is {suite.dataset!r}, none of {', '.join(_ORDER)}")
     if suite.suite != path.stem:
         raise SuiteError(f"{path}: suite is called {suite.suite!r}; the file's name must say the same")
     return suite
@@ -91,4 +95,4 @@ def read_suite(path: Path) -> Suite:
 def all_suites(folder: Path = SUITES_FOLDER) -> tuple[Suite, ...]:
     """Every suite, upstream first: what is broken in raw explains what is broken in the marts."""
     suites = (read_suite(path) for path in folder.glob("*.json"))
-    return tuple(sorted(suites, key=lambda suite: (suite.dataset != "turns", suite.suite)))
+    return tuple(sorted(suites, key=lambda suite: (_ORDER.index(suite.dataset), suite.suite)))

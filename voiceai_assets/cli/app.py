@@ -101,6 +101,33 @@ def status(
 
 
 @app.command()
+def quarantine(
+    first: Annotated[str | None, typer.Option("--from", help="First day.")] = None,
+    last: Annotated[str | None, typer.Option("--to", help="Last day.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Only this reason, such as missing_field.")] = None,
+    file: Annotated[str | None, typer.Option(help="Only this file, as landing names it.")] = None,
+    limit: Annotated[int, typer.Option(help="Records to show.", min=1)] = 20,
+    export: Annotated[Path | None, typer.Option(help="Write the records as they arrived into this file.")] = None,
+    mend: Annotated[Path | None, typer.Option(help="Put the corrected records of an exported file back.")] = None,
+) -> None:
+    """Show refused records with file, line and reason; take them out, and put corrected ones back.
+
+    A corrected record takes its old place in its file, so the day is loaded from the file as ever; the file as it was
+    is kept in HOME/replaced.
+    """
+    from voiceai_assets.cli import quarantine as command
+
+    pipeline = _pipeline()
+    if mend is not None:
+        raise typer.Exit(command.put_back(pipeline, mend, console, errors))
+    days = [_day(day).isoformat() if day else None for day in (first, last)]
+    records = command.refused(pipeline, days[0], days[1], reason, file)
+    if export is not None:
+        raise typer.Exit(command.export(pipeline, records, export, console))
+    raise typer.Exit(command.show(records, limit, console))
+
+
+@app.command()
 def train() -> None:
     """Train the abandonment model on all certified days."""
     from voiceai_assets.runs import run_training

@@ -35,8 +35,8 @@ def land_files(pipeline: Pipeline, paths: list[Path], adapter: str, console: Con
     for file in found.fresh:
         if file.problem:
             errors.print(f"[yellow]not read:[/] {file.path}: {file.problem}")
-    days = sorted({day for file in found.fresh for day in file.rows_by_day})
-    records = sum(sum(file.rows_by_day.values()) for file in found.fresh)
+    days = sorted({day for file in found.fresh for day in file.days})
+    records = sum(file.records for file in found.fresh)
     if not found.fresh:
         console.print(f"nothing new: all {len(plan)} file(s) had landed before")
         return 0

@@ -37,7 +37,15 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Field:
-    """One column of a contract."""
+    """One column of a contract.
+
+    Attributes:
+        aliases: other names under which emitters send it.
+        choices: values that are expected; others are loaded and judged by the checks.
+        free_text: may hold personal data, hence redacted.
+        person: names a person, hence stored as a keyed pseudonym only.
+        minimum: smallest number that is a value at all; what is less is of the wrong type.
+    """
 
     name: str
     kind: Kind
@@ -47,6 +55,8 @@ class Field:
     aliases: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()
     free_text: bool = False
+    person: bool = False
+    minimum: int | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -56,16 +66,45 @@ class Field:
 
 @dataclass(frozen=True)
 class Contract:
-    """All columns of a dataset as emitters send them, and the lineage columns that the platform adds."""
+    """All columns of a dataset as emitters send them, and the lineage columns that the platform adds.
+
+    Attributes:
+        dataset: name of the table in ``raw`` and of the folder in the lake.
+        grain: what one row is, in words.
+        fields: as emitters send them.
+        identity: fields that, with the source, tell rows apart. ``a|b`` stands for b where a is null.
+        day_column: lineage column that holds the day a row is filed under.
+        time_field: the instant whose day that is; None where a row has none of its own (a snapshot of a list).
+    """
 
     dataset: str
+    grain: str
     fields: tuple[Field, ...]
-    lineage: tuple[Field, ...]
+    identity: tuple[str, ...]
+    day_column: str
+    time_field: str | None
+
+    @property
+    def lineage(self) -> tuple[Field, ...]:
+        """What the platform adds to every row."""
+        return (
+            Field("source", Kind.TEXT, "adapter that read the row", required=True),
+            Field(self.day_column, Kind.DATE, "day the row belongs to, in the source's zone", required=True),
+            Field("source_file", Kind.TEXT, "file in landing", required=True),
+            Field("source_line", Kind.INTEGER, "line or row in that file, from 1", required=True),
+            Field("invalid_fields", Kind.TEXT_LIST, "optional fields whose value had the wrong type (kept in extra)"),
+            Field("load_id", Kind.TEXT, "load that brought the row", required=True),
+        )
 
     @property
     def columns(self) -> tuple[Field, ...]:
         """Every column of the stored table, in order."""
         return self.fields + self.lineage
+
+    @property
+    def person(self) -> str | None:
+        """The field that names a person, if there is one; the tests hold that there is at most one."""
+        return next((field.name for field in self.fields if field.person), None)
 
     @property
     def known_keys(self) -> frozenset[str]:
@@ -75,9 +114,27 @@ class Contract:
     @property
     def version(self) -> str:
         """Fingerprint of names, types and rules: a changed contract makes new load ids."""
-        rules = [(f.name, f.kind.name, f.required, f.default, f.aliases, f.choices, f.free_text) for f in self.columns]
-        return hashlib.sha256(json.dumps(rules).encode()).hexdigest()[:12]
+        rules = [
+            (f.name, f.kind.name, f.required, f.default, f.aliases, f.choices, f.free_text, f.person, f.minimum)
+            for f in self.columns
+        ]
+        return hashlib.sha256(json.dumps([rules, self.identity, self.time_field]).encode()).hexdigest()[:12]
+
+    def of(self, name: str) -> Field:
+        """A field by its name.
+
+        Raises:
+            KeyError: when the contract has no such field.
+        """
+        for field in self.fields:
+            if field.name == name:
+                return field
+        raise KeyError(f"{self.dataset} has no field {name}")
 
     def ddl_columns(self) -> str:
         """Column list for ``create table`` in PostgreSQL."""
         return ",\n  ".join(f"{f.name} {f.kind.postgres}{' not null' if f.required else ''}" for f in self.columns)
+
+
+#: Keys that a contract does not know; every contract ends with it.
+EXTRA = Field("extra", Kind.JSON, "keys that the contract does not know", free_text=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from voiceai_assets.contracts.fields import Contract, Field, Kind
+from voiceai_assets.contracts.fields import EXTRA, Contract, Field, Kind
 
 SPEAKERS = ("user", "agent", "exchange")
 USER_TYPES = ("first_time", "returning")
@@ -20,10 +20,10 @@ def _text(name: str, doc: str) -> Field:
 FIELDS = (
     Field("session_id", Kind.TEXT, "the conversation", required=True),
     _text("turn_id", "identity of the row where the emitter gives one"),
-    Field("turn_number", Kind.INTEGER, "position in the session, from 1", required=True),
+    Field("turn_number", Kind.INTEGER, "position in the session, from 1", required=True, minimum=1),
     Field("timestamp", Kind.INSTANT, "when the turn began; without offset it is in the source's zone", required=True),
     Field("speaker", Kind.TEXT, "exchange = prompt and answer in one row", default="exchange", choices=SPEAKERS),
-    _text("user_id", "keyed pseudonym of the caller"),
+    Field("user_id", Kind.TEXT, "keyed pseudonym of the caller", person=True),
     Field("channel", Kind.TEXT, "voice, web, ussd, sms, chat, ...", default="voice"),
     Field("user_type", Kind.TEXT, "whether the caller had used the service before", choices=USER_TYPES),
     _text("region", "where the caller is"),
@@ -72,16 +72,14 @@ FIELDS = (
     Field("csat", Kind.NUMBER, "satisfaction, as the caller gave it"),
     Field("error", Kind.TEXT, "technical error message", free_text=True),
     Field("derived", Kind.TEXT_LIST, "fields that were inferred before they reached us"),
-    Field("extra", Kind.JSON, "keys that the contract does not know", free_text=True),
+    EXTRA,
 )
 
-LINEAGE = (
-    Field("source", Kind.TEXT, "adapter that read the row", required=True),
-    Field("turn_date", Kind.DATE, "day the row belongs to, in the source's zone", required=True),
-    Field("source_file", Kind.TEXT, "file in landing", required=True),
-    Field("source_line", Kind.INTEGER, "line in that file, from 1", required=True),
-    Field("invalid_fields", Kind.TEXT_LIST, "optional fields whose value had the wrong type (kept in extra)"),
-    Field("load_id", Kind.TEXT, "load that brought the row", required=True),
+TURNS = Contract(
+    dataset="turns",
+    grain="one row per turn of a conversation, as it arrived",
+    fields=FIELDS,
+    identity=("session_id", "turn_id|turn_number", "turn_id|speaker"),
+    day_column="turn_date",
+    time_field="timestamp",
 )
-
-TURNS = Contract("turns", FIELDS, LINEAGE)

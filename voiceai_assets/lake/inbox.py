@@ -11,6 +11,7 @@ import json
 import os
 import re
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
@@ -18,10 +19,11 @@ from pathlib import Path, PurePosixPath
 
 import duckdb
 
-from voiceai_assets.adapters import adapter_for
-from voiceai_assets.adapters.base import Adapter
-from voiceai_assets.contracts.turns import TURNS
-from voiceai_assets.lake.typing import instant_sql
+from voiceai_assets.adapters import adapter_for, tables_for
+from voiceai_assets.contracts import DATASETS
+from voiceai_assets.lake.companions import companions_of, lookup_table
+from voiceai_assets.lake.reading import UnreadableFileError, read_blocks
+from voiceai_assets.lake.typing import days_sql, missing_columns
 
 #: Names under which tools write a file before they rename it; never read.
 UNFINISHED = (".part", ".tmp", ".partial", ".crdownload", "~")
@@ -47,9 +49,11 @@ class IndexedFile:
     """A file whose content has been looked at.
 
     Attributes:
-        rows_by_day: ISO day -> records of that day; records without a readable day count on ``home_day``.
-        home_day: the day that unreadable records are booked on.
-        problem: why nobody can read the file, or None.
+        rows: dataset -> ISO day -> records; records without a readable day count on ``home_day``.
+        home_day: the day that unreadable records, and the trouble with a broken file, are booked on; None where
+            nobody reads the file.
+        problem: why the file is not read, or None.
+        companions: name and sha256 of the files that say which day its rows belong to.
     """
 
     path: str
@@ -57,18 +61,31 @@ class IndexedFile:
     size_bytes: int
     mtime_ns: int
     sha256: str
-    rows_by_day: Mapping[str, int] = field(default_factory=dict)
+    rows: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     home_day: str | None = None
     problem: str | None = None
+    companions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def stat(self) -> FileStat:
         """What the directory said when it was read."""
         return FileStat(self.path, self.size_bytes, self.mtime_ns)
 
-    def touches(self, day: str) -> bool:
-        """Whether a record of this file belongs to the day."""
-        return day in self.rows_by_day or (self.home_day == day and self.problem is None)
+    @property
+    def days(self) -> frozenset[str]:
+        """Every day that a record of this file, or the trouble with it, belongs to."""
+        return frozenset(day for by_day in self.rows.values() for day in by_day) | (
+            {self.home_day} if self.home_day else frozenset()
+        )
+
+    @property
+    def records(self) -> int:
+        """Rows of all datasets and days."""
+        return sum(sum(by_day.values()) for by_day in self.rows.values())
+
+    def feeds(self, dataset: str, day: str) -> bool:
+        """Whether the dataset's rows of the day come from this file, among others."""
+        return day in self.rows.get(dataset, {}) or (dataset in self.rows and self.home_day == day)
 
 
 def scan(landing: Path) -> Iterator[FileStat]:
@@ -97,42 +114,77 @@ def sha256_of(path: Path) -> str:
 
 
 def index_file(landing: Path, stat: FileStat, db: duckdb.DuckDBPyConnection) -> IndexedFile:
-    """Look into one file: checksum and records by day; ``db`` carries the time zone of naive time stamps.
+    """Look into one file: checksum and records by dataset and day; ``db`` carries the zone of naive time stamps.
 
     Never raises for bad content: what cannot be read becomes ``problem``.
     """
-    path = landing / stat.path
     folder = PurePosixPath(stat.path).parts[0]
-    adapter = adapter_for(folder) if len(PurePosixPath(stat.path).parts) > 1 else None
-    file = IndexedFile(stat.path, folder, stat.size_bytes, stat.mtime_ns, sha256_of(path))
+    file = IndexedFile(stat.path, folder, stat.size_bytes, stat.mtime_ns, sha256_of(landing / stat.path))
+    tables = tables_for(stat.path)
+    if not tables:
+        return replace(file, problem=_why_nobody_reads(stat.path))
+    empty: dict[str, dict[str, int]] = {table.contract.dataset: {} for table in tables}
+    companions = {path: sha256_of(landing / path) for path in companions_of(landing, stat.path)}
+    try:
+        counts = _count_days(landing, stat.path, db)
+    except UnreadableFileError as error:
+        problem = str(error)
+        return replace(file, problem=problem, rows=empty, home_day=_home_day(stat, {}), companions=companions)
+    dated = Counter({day: n for (_, day), n in counts.items() if day is not None})
+    home = _home_day(stat, dated or _companion_days(landing, stat.path, db))
+    rows = empty
+    for (dataset, day), records in counts.items():
+        by_day = rows[dataset]
+        by_day[day or home] = by_day.get(day or home, 0) + records
+    rows = {dataset: dict(sorted(by_day.items())) for dataset, by_day in rows.items()}
+    return replace(file, rows=rows, home_day=home, companions=companions)
+
+
+def _why_nobody_reads(path: str) -> str:
+    parts = PurePosixPath(path).parts
+    adapter = adapter_for(parts[0]) if len(parts) > 1 else None
     if adapter is None:
-        return replace(file, problem=f"no adapter reads the landing folder {folder!r}")
-    if not adapter.reads(path):
-        known = ", ".join(adapter.suffixes)
-        return replace(file, problem=f"adapter {adapter.name} reads {known}, not {path.name!r}")
-    counts, undated = _count_days(path, adapter, db)
-    home = _home_day(stat, counts)
-    if undated:
-        counts[home] = counts.get(home, 0) + undated
-    return replace(file, rows_by_day=dict(sorted(counts.items())), home_day=home)
+        return f"no adapter reads the landing folder {parts[0]!r}"
+    patterns = sorted({table.files for table in adapter.tables})
+    named = "" if "*" in patterns else f" in files named {', '.join(patterns)}"
+    return f"adapter {adapter.name} reads {', '.join(adapter.formats)}{named}, not {parts[-1]!r}"
 
 
-def _count_days(path: Path, adapter: Adapter, db: duckdb.DuckDBPyConnection) -> tuple[dict[str, int], int]:
-    counts: dict[str, int] = {}
-    undated = 0
-    for block in adapter.blocks(path):
-        db.register("block", block)
-        found = db.execute(
-            f"SELECT CAST({instant_sql('stamp')} AS DATE), count(*) "
-            f"FROM (SELECT CASE WHEN problem IS NULL THEN {adapter.timestamp_sql} END AS stamp FROM block) GROUP BY 1"
-        ).fetchall()
+def _count_days(landing: Path, path: str, db: duckdb.DuckDBPyConnection) -> Mapping[tuple[str, str | None], int]:
+    """(dataset, ISO day or None) -> records. What cannot be read at all counts on the first table, without a day."""
+    tables = tables_for(path)
+    lookups = [lookup_table(landing, path, table, db) for table in tables]
+    counts: Counter[tuple[str, str | None]] = Counter()
+    for block in read_blocks(landing / path):
+        for table in tables:
+            if missing := missing_columns(table, block):
+                have = ", ".join(block.columns or ())
+                raise UnreadableFileError(f"{path}: no column {', '.join(missing)}; it has {have or 'no header'}")
+        db.register("block", block.rows)
+        for table, lookup in zip(tables, lookups, strict=True):
+            query = days_sql(table, block, "block", is_first=table is tables[0], lookup=lookup)
+            for day, records in db.execute(query).fetchall():
+                counts[table.contract.dataset, day.isoformat() if day else None] += records
         db.unregister("block")
-        for day, rows in found:
-            if day is None:
-                undated += rows
-            else:
-                counts[day.isoformat()] = counts.get(day.isoformat(), 0) + rows
-    return counts, undated
+    return counts
+
+
+def _companion_days(landing: Path, path: str, db: duckdb.DuckDBPyConnection) -> Mapping[str, int]:
+    """The first day that the folder's other files know of: where a list without dates is filed."""
+    days: set[str] = set()
+    for other in sorted((landing / path).parent.iterdir()):
+        relative = other.relative_to(landing).as_posix()
+        if not other.is_file() or other.name.startswith(".") or relative == path or not _has_own_days(relative):
+            continue
+        try:
+            days |= {day for _, day in _count_days(landing, relative, db) if day}
+        except UnreadableFileError:
+            continue
+    return {min(days): 1} if days else {}
+
+
+def _has_own_days(path: str) -> bool:
+    return any(table.contract.time_field and not table.day_of for table in tables_for(path))
 
 
 def _home_day(stat: FileStat, counts: Mapping[str, int]) -> str:
@@ -162,7 +214,7 @@ def refresh(
     """
     now = time.time()
     present: dict[str, FileStat] = {stat.path: stat for stat in scan(landing)}
-    new = [stat for stat in sorted(present.values()) if stat.path not in known or known[stat.path].stat != stat]
+    new = [stat for stat in sorted(present.values()) if _is_news(landing, stat, known)]
     quiet = [stat for stat in new if stat.is_quiet(now, quiet_seconds)]
     fresh: list[IndexedFile] = []
     done_bytes = 0
@@ -180,6 +232,23 @@ def refresh(
     )
 
 
+def _is_news(landing: Path, stat: FileStat, known: Mapping[str, IndexedFile]) -> bool:
+    """Whether the file, or one that its rows' days depend on, differs from what is known."""
+    before = known.get(stat.path)
+    if before is None or before.stat != stat:
+        return True
+    companions = companions_of(landing, stat.path)
+    return set(companions) != set(before.companions) or any(
+        path not in known or known[path].stat != stat_of(landing, path) for path in companions
+    )
+
+
+def stat_of(landing: Path, path: str) -> FileStat:
+    """A file as the directory shows it now."""
+    found = (landing / path).stat()
+    return FileStat(path, found.st_size, found.st_mtime_ns)
+
+
 @dataclass(frozen=True)
 class Refresh:
     """What changed in landing since it was last looked at."""
@@ -189,12 +258,14 @@ class Refresh:
     waiting: list[str]
 
 
-def input_fingerprint(files: Iterable[IndexedFile], *, timezone: str, key_id: str) -> str:
-    """Name of a day's input: the load id of the turns it will produce.
+def input_fingerprint(dataset: str, files: Iterable[IndexedFile], *, timezone: str, key_id: str) -> str:
+    """Name of a dataset's input on a day: the load id of the rows it will produce.
 
-    Covers everything that decides the rows: content and name of the files, contract, adapters, zone, pseudonym key.
+    Covers everything that decides the rows: content and name of the files and of those their days depend on, contract,
+    adapters, zone, pseudonym key.
     """
-    parts = sorted((f.path, f.sha256, f.adapter) for f in files)
+    files = list(files)
+    parts = sorted([f.path, f.sha256, f.adapter, f.problem, sorted(f.companions.items())] for f in files)
     versions = sorted({adapter.version for f in files if (adapter := adapter_for(f.adapter))})
-    text = json.dumps([parts, versions, TURNS.version, timezone, key_id])
+    text = json.dumps([dataset, parts, versions, DATASETS[dataset].version, timezone, key_id])
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -8,24 +8,29 @@ from __future__ import annotations
 
 import json
 import os
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import duckdb
 import pyarrow as pa
 
-from voiceai_assets.adapters import ADAPTERS
-from voiceai_assets.adapters.base import Adapter
-from voiceai_assets.contracts.turns import TURNS
-from voiceai_assets.lake.inbox import IndexedFile, input_fingerprint
-from voiceai_assets.lake.typing import typed_rows_sql
+from voiceai_assets.adapters import tables_for
+from voiceai_assets.adapters.base import Table
+from voiceai_assets.contracts import DATASETS
+from voiceai_assets.contracts.fields import Contract, Kind
+from voiceai_assets.lake.companions import lookup_table
+from voiceai_assets.lake.inbox import IndexedFile, input_fingerprint, stat_of
+from voiceai_assets.lake.reading import Block, UnreadableFileError, read_blocks
+from voiceai_assets.lake.reading.block import literal, quoted
+from voiceai_assets.lake.typing import known_columns, missing_columns, typed_rows_sql
 from voiceai_assets.privacy.pseudonyms import Pseudonymiser
-from voiceai_assets.privacy.redaction import redacted, redacted_json, redacted_record
+from voiceai_assets.privacy.redaction import redact, redact_json, redact_record, suspicious
 
 MEMORY_LIMIT = "2GB"
+T = TypeVar("T")
 
 
 class LandingChangedError(RuntimeError):
@@ -44,11 +49,12 @@ class FileAccount:
     rows_quarantined: int
     rows_duplicate: int
     is_truncated: bool
+    problem: str | None = None
 
 
 @dataclass(frozen=True)
 class DayLoad:
-    """One day in the lake."""
+    """One day of one dataset in the lake."""
 
     dataset: str
     day: str
@@ -116,7 +122,7 @@ class Refinery:
     Args:
         landing, lake: roots of the two zones.
         timezone: zone of naive timestamps and of days.
-        pseudonymise: keyed pseudonyms for user ids.
+        pseudonymise: keyed pseudonyms for whoever a record names.
         days: the days that will be asked for, so that a parsed file can be forgotten after the last of them.
     """
 
@@ -127,6 +133,7 @@ class Refinery:
         self._pseudonymise = pseudonymise
         self._pending = sorted(days)
         self._truncated: dict[str, bool] = {}
+        self._problems: dict[str, str] = {}
         self._db = duckdb.connect()
         spill = lake / ".spill"
         spill.mkdir(parents=True, exist_ok=True)
@@ -134,132 +141,180 @@ class Refinery:
         self._db.execute("SET temp_directory = ?", [str(spill)])
         self._create_tables()
 
-    def refine(self, day: str, files: Iterable[IndexedFile]) -> DayLoad:
-        """Write one day's Parquet and account, replacing what was there; the same input gives the same bytes.
+    def refine(self, day: str, files: Iterable[IndexedFile]) -> list[DayLoad]:
+        """Write the Parquet and the account of each dataset of a day, replacing what was there.
+
+        The same input gives the same bytes. Turns are always written, even where there are none: a day without any
+        event must fail a check and not be silent. A dataset that lost its files is written once more, empty.
 
         Raises:
             LandingChangedError: when a file is no longer the one that was indexed.
         """
-        inputs = sorted((f for f in files if f.problem is None), key=lambda f: f.path)
-        load_id = input_fingerprint(inputs, timezone=self._timezone, key_id=self._pseudonymise.key_id)
+        inputs = sorted((f for f in files if f.home_day is not None), key=lambda f: f.path)
         for file in inputs:
             self._ensure_parsed(file)
-        self._select_day(day, inputs)
-        self._separate_duplicates()
-        load = DayLoad("turns", day, load_id, self._account(inputs))
-        self._write(day, load)
+        loads = [
+            self._refine_dataset(contract, day, [f for f in inputs if f.feeds(contract.dataset, day)])
+            for contract in DATASETS.values()
+            if self._is_due(contract.dataset, day, inputs)
+        ]
         self._pending = [d for d in self._pending if d != day]
-        self._forget(f for f in inputs if not any(f.touches(d) for d in self._pending))
-        return load
+        self._forget(f for f in inputs if not any(d in f.days for d in self._pending))
+        return loads
 
     def close(self) -> None:
         """Release memory and spill files."""
         self._db.close()
 
+    def _is_due(self, dataset: str, day: str, inputs: Sequence[IndexedFile]) -> bool:
+        return (
+            dataset == "turns"
+            or any(f.feeds(dataset, day) for f in inputs)
+            or LakeDay(self._lake, dataset, day).account.exists()
+        )
+
+    def _refine_dataset(self, contract: Contract, day: str, inputs: Sequence[IndexedFile]) -> DayLoad:
+        key_id = self._pseudonymise.key_id
+        load_id = input_fingerprint(contract.dataset, inputs, timezone=self._timezone, key_id=key_id)
+        self._select_day(contract, day, inputs)
+        self._separate_duplicates(contract)
+        load = DayLoad(contract.dataset, day, load_id, self._account(inputs))
+        self._write(contract, load)
+        return load
+
     # -- reading ---------------------------------------------------------------------------------------------------
 
     def _create_tables(self) -> None:
-        types = {f.name: f.kind.duckdb for f in TURNS.fields}
-        columns = ", ".join(f'"{name}" {kind}' for name, kind in types.items())
-        self._db.execute(
-            f"CREATE OR REPLACE TABLE parsed (source VARCHAR, source_file VARCHAR, line BIGINT, refusal VARCHAR[], "
-            f"text VARCHAR, {columns}, turn_date DATE, invalid_fields VARCHAR[])"
-        )
+        """One table per dataset for the records that were read and not yet forgotten."""
+        for contract in DATASETS.values():
+            columns = ", ".join(f"{quoted(f.name)} {f.kind.duckdb}" for f in contract.fields)
+            self._db.execute(
+                f"CREATE OR REPLACE TABLE {_parsed(contract)} (source VARCHAR, source_file VARCHAR, line BIGINT, "
+                f"refusal VARCHAR[], text VARCHAR, {columns}, {contract.day_column} DATE, invalid_fields VARCHAR[])"
+            )
 
     def _ensure_parsed(self, file: IndexedFile) -> None:
         if file.path in self._truncated:
             return
-        path = self._landing / file.path
-        adapter = ADAPTERS[file.adapter]
-        names = ", ".join(f'"{f.name}"' for f in TURNS.fields)
-        last: tuple[int, bool, bool] = (0, True, False)
-        for block in _read_ahead(adapter.blocks(path)):
-            self._db.register("block", block)
-            self._db.execute(
-                f"INSERT INTO parsed BY NAME SELECT '{adapter.name}' AS source, ? AS source_file, line, refusal, text, "
-                f"{names}, coalesce(turn_date, CAST(? AS DATE)) AS turn_date, invalid_fields "
-                f"FROM ({typed_rows_sql(adapter, 'block', has_unknown_keys=self._has_unknown_keys(adapter))})",
-                [file.path, file.home_day],
-            )
-            self._db.unregister("block")
-            last = _end_of(block) or last
-        stat = path.stat()
-        if (stat.st_size, stat.st_mtime_ns) != (file.size_bytes, file.mtime_ns):
+        tables = tables_for(file.path)
+        last: Block | None = None
+        try:
+            lookups = [lookup_table(self._landing, file.path, table, self._db) for table in tables]
+            for block in _read_ahead(read_blocks(self._landing / file.path)):
+                self._parse(file, block, list(zip(tables, lookups, strict=True)))
+                last = block if block.rows.num_rows else last
+        except UnreadableFileError as error:
+            self._forget([file])
+            self._problems[file.path] = file.problem or str(error)
+        now = stat_of(self._landing, file.path)
+        if now != file.stat:
             self._forget([file])
             raise LandingChangedError(f"{file.path} changed while it was being read; run the day again")
-        self._truncated[file.path] = self._is_truncated(file.path, *last)
+        self._truncated[file.path] = last is not None and self._is_truncated(file.path, tables[0].contract, last)
 
-    def _has_unknown_keys(self, adapter: Adapter) -> bool:
-        query = f"SELECT DISTINCT unnest({adapter.keys_sql}) FROM block WHERE problem IS NULL"
-        return not {key for (key,) in self._db.execute(query).fetchall()} <= TURNS.known_keys
+    def _parse(self, file: IndexedFile, block: Block, tables: Sequence[tuple[Table, str | None]]) -> None:
+        self._db.register("block", block.rows)
+        has_unknown_keys = self._has_unknown_keys(block, [table for table, _ in tables])
+        for table, lookup in tables:
+            if missing := missing_columns(table, block):
+                raise UnreadableFileError(f"{file.path}: no column {', '.join(missing)}")
+            is_first = table is tables[0][0]
+            contract = table.contract
+            names = ", ".join(quoted(f.name) for f in contract.fields)
+            query = typed_rows_sql(
+                table,
+                block,
+                "block",
+                is_first=is_first,
+                # kept once, also where one record becomes several rows
+                has_unknown_keys=(is_first or table.explode is None) and has_unknown_keys,
+                lookup=lookup,
+            )
+            day = contract.day_column
+            self._db.execute(
+                f"INSERT INTO {_parsed(contract)} BY NAME SELECT ? AS source, ? AS source_file, line, refusal, text, "
+                f"{names}, coalesce({day}, CAST(? AS DATE)) AS {day}, invalid_fields FROM ({query})",
+                [file.adapter, file.path, file.home_day],
+            )
+        self._db.unregister("block")
 
-    def _is_truncated(self, path: str, line: int, ends_with_newline: bool, archive_broken: bool) -> bool:
-        """A file breaks off when its archive does, or when its last line has neither a newline nor a whole record."""
-        if archive_broken or ends_with_newline:
-            return archive_broken
+    def _has_unknown_keys(self, block: Block, tables: Sequence[Table]) -> bool:
+        known = frozenset().union(*(known_columns(table) for table in tables))
+        if block.keys_sql is None:
+            return not set(block.columns or ()) <= known
+        query = f"SELECT DISTINCT unnest({block.keys_sql}) FROM block WHERE problem IS NULL"
+        return not {key for (key,) in self._db.execute(query).fetchall()} <= known
+
+    def _is_truncated(self, path: str, contract: Contract, last: Block) -> bool:
+        """A file breaks off when its archive does, or when its last record has neither an end nor a whole content."""
+        if last.is_damaged or not last.is_cut_off:
+            return last.is_damaged
         refused = self._db.execute(
-            "SELECT refusal[1] = 'unreadable' FROM parsed WHERE source_file = ? AND line = ?", [path, line]
+            f"SELECT refusal[1] IN ('unreadable', 'wrong_shape') FROM {_parsed(contract)} "
+            "WHERE source_file = ? AND line = ?",
+            [path, last.last_line],
         ).fetchone()
         return bool(refused and refused[0])
 
     def _forget(self, files: Iterable[IndexedFile]) -> None:
         for file in files:
-            self._db.execute("DELETE FROM parsed WHERE source_file = ?", [file.path])
+            for table in tables_for(file.path):
+                self._db.execute(f"DELETE FROM {_parsed(table.contract)} WHERE source_file = ?", [file.path])
             self._truncated.pop(file.path, None)
+            self._problems.pop(file.path, None)
         if not self._truncated:
             self._create_tables()  # a deleted row keeps its memory until the table goes
 
     # -- one day ---------------------------------------------------------------------------------------------------
 
-    def _select_day(self, day: str, inputs: Sequence[IndexedFile]) -> None:
+    def _select_day(self, contract: Contract, day: str, inputs: Sequence[IndexedFile]) -> None:
         """The day's records; what is written from them is put into reading order as it is written."""
         self._db.execute(
-            "CREATE OR REPLACE TEMP VIEW today AS SELECT *, rowid AS position FROM parsed "
-            f"WHERE turn_date = DATE '{day}' AND source_file IN ({_literals(f.path for f in inputs)})"
+            f"CREATE OR REPLACE TEMP VIEW today AS SELECT *, rowid AS position FROM {_parsed(contract)} "
+            f"WHERE {contract.day_column} = DATE '{day}' AND source_file IN ({_literals(f.path for f in inputs)})"
         )
 
-    def _separate_duplicates(self) -> None:
+    def _separate_duplicates(self, contract: Contract) -> None:
         """Under one identity the first record stays; equal ones are counted, different ones are refused.
 
         Identities are compared by hash first; whole records only where a hash repeats, which is rare.
         """
-        content = ", ".join(f'"{f.name}"' for f in TURNS.fields)
+        content = ", ".join(quoted(f.name) for f in contract.fields)
         self._db.execute(
-            f"CREATE OR REPLACE TEMP TABLE identities AS SELECT position, source_file, line, {_IDENTITY} AS identity "
-            "FROM today WHERE refusal IS NULL"
+            f"CREATE OR REPLACE TEMP TABLE identities AS SELECT position, source_file, line, "
+            f"{_identity(contract)} AS identity FROM today WHERE refusal IS NULL"
         )
         self._db.execute(
             "CREATE OR REPLACE TEMP TABLE repeated AS WITH many AS ("
             "  SELECT identity FROM identities GROUP BY identity HAVING count(*) > 1), "
             "candidates AS ("
             f"  SELECT t.position, i.source_file, i.line, i.identity, md5(CAST(({content}) AS VARCHAR)) AS content, "
-            "  row_number() OVER (PARTITION BY i.identity ORDER BY i.source_file, i.line) AS place "
+            "  row_number() OVER (PARTITION BY i.identity ORDER BY i.source_file, i.line, t.position) AS place "
             "  FROM today t JOIN identities i USING (position) JOIN many USING (identity)) "
             "SELECT c.position, c.source_file, c.line, c.content = f.content AS is_exact "
             "FROM candidates c JOIN candidates f ON f.identity = c.identity AND f.place = 1 WHERE c.place > 1"
         )
         conflicts = self._db.execute("SELECT position, source_file, line FROM repeated WHERE NOT is_exact").fetchall()
-        texts = self._lines_of(conflicts)
+        texts = self._texts_of(conflicts)
+        named = ", ".join(part.replace("|", " or ") for part in contract.identity)
         for position, file, line in conflicts:
             self._db.execute(
-                "UPDATE parsed SET refusal = ['identity_conflict', "
-                "'another record with this turn_id, or this session, turn number and speaker, came first'], "
-                "text = ? WHERE rowid = ?",
-                [texts.get((file, line)), position],
+                f"UPDATE {_parsed(contract)} SET refusal = ['identity_conflict', ?], text = ? WHERE rowid = ?",
+                [f"another record with the same {named} came first", texts.get((file, line)), position],
             )
 
-    def _lines_of(self, records: Sequence[tuple[int, str, int]]) -> dict[tuple[str, int], str]:
-        """Texts of single lines: read again, because keeping every text would double the memory of a day."""
-        wanted: dict[str, set[int]] = {}
-        for _, file, line in records:
-            wanted.setdefault(file, set()).add(line)
+    def _texts_of(self, places: Sequence[tuple[int, str, int]]) -> dict[tuple[str, int], str]:
+        """Texts of single records: read again, because keeping every text would double the memory of a day."""
+        wanted: dict[str, list[int]] = {}
+        for _, file, line in places:
+            wanted.setdefault(file, []).append(line)
         texts = {}
         for file, lines in wanted.items():
-            adapter = ADAPTERS[file.split("/", 1)[0]]
-            for block in adapter.blocks(self._landing / file):
-                for line, text in zip(block["line"].to_pylist(), block["text"].to_pylist(), strict=True):
-                    if line in lines:
-                        texts[file, line] = text
+            for block in read_blocks(self._landing / file):
+                self._db.register("block", block.rows)
+                query = f"SELECT line, {block.text_sql()} FROM block WHERE list_contains(?, line)"
+                texts.update({(file, line): text for line, text in self._db.execute(query, [lines]).fetchall()})
+                self._db.unregister("block")
         return texts
 
     def _account(self, inputs: Sequence[IndexedFile]) -> tuple[FileAccount, ...]:
@@ -270,70 +325,115 @@ class Refinery:
         ).fetchall()
         counts: Mapping[str, tuple[int, int, int, int]] = {row[0]: row[1:] for row in rows}
         return tuple(
-            FileAccount(f.path, f.sha256, f.size_bytes, *counts.get(f.path, (0, 0, 0, 0)), self._truncated[f.path])
+            FileAccount(
+                f.path,
+                f.sha256,
+                f.size_bytes,
+                *counts.get(f.path, (0, 0, 0, 0)),
+                is_truncated=self._truncated[f.path],
+                problem=self._problems.get(f.path),
+            )
             for f in inputs
         )
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
-    def _write(self, day: str, load: DayLoad) -> None:
-        target = LakeDay(self._lake, load.dataset, day)
-        self._pseudonyms()
-        self._redact_extra()
-        columns = ", ".join(self._stored(f.name) for f in TURNS.fields)
+    def _write(self, contract: Contract, load: DayLoad) -> None:
+        target = LakeDay(self._lake, load.dataset, load.day)
+        self._replacements("pseudonyms", contract.person, "true", self._pseudonymise)
+        texts = [f for f in contract.fields if f.free_text]
+        for field in texts:
+            clean = redact_json if field.kind is Kind.JSON else redact
+            is_suspect = suspicious(f"CAST({quoted(field.name)} AS VARCHAR)")
+            self._replacements(f"clean_{field.name}", field.name, is_suspect, clean)
+        columns, joins = [], []
+        for field in contract.fields:
+            name, clean_name = quoted(field.name), f"clean_{field.name}"
+            original = f"CAST(t.{name} AS VARCHAR)"
+            if field.person:
+                columns.append(f"pseudonyms.clean AS {name}")
+                joins.append(f"LEFT JOIN pseudonyms ON pseudonyms.original = {original}")
+            elif field.free_text:
+                columns.append(f"CAST(coalesce({clean_name}.clean, {original}) AS {field.kind.duckdb}) AS {name}")
+                joins.append(f"LEFT JOIN {clean_name} ON {clean_name}.original = {original}")
+            else:
+                columns.append(f"t.{name}")
         self._copy(
-            f"SELECT {columns}, source, turn_date, source_file, line AS source_line, invalid_fields, "
-            f"'{load.load_id}' AS load_id FROM today t LEFT JOIN pseudonyms p USING (user_id) "
-            "ANTI JOIN repeated USING (position) WHERE refusal IS NULL ORDER BY source_file, line",
+            f"SELECT {', '.join(columns)}, source, {contract.day_column}, source_file, line AS source_line, "
+            f"invalid_fields, '{load.load_id}' AS load_id FROM today t {' '.join(joins)} "
+            "ANTI JOIN repeated USING (position) WHERE refusal IS NULL ORDER BY source_file, line, position",
             target.rows,
         )
-        self._copy(
-            f"SELECT source_file AS file, line, refusal[1] AS reason, {redacted('refusal[2]')} AS message, "
-            f"{redacted_record('left(text, 4000)')} AS raw_text, turn_date AS day, '{load.load_id}' AS load_id "
-            "FROM today WHERE refusal IS NOT NULL ORDER BY source_file, line",
-            target.quarantine,
-        )
+        self._write_quarantine(load, target)
         _replace_text(target.account, json.dumps(asdict(load), indent=1, sort_keys=True))
 
-    @staticmethod
-    def _stored(name: str) -> str:
-        return "p.pseudonym AS user_id" if name == "user_id" else f't."{name}"'
-
-    def _pseudonyms(self) -> None:
-        users = [
-            row[0]
-            for row in self._db.execute("SELECT DISTINCT user_id FROM today WHERE user_id IS NOT NULL").fetchall()
-        ]
-        table = pa.table({"user_id": users, "pseudonym": [self._pseudonymise(u) for u in users]}, PSEUDONYMS)
-        self._db.register("pseudonyms_arrow", table)
-        self._db.execute("CREATE OR REPLACE TEMP TABLE pseudonyms AS SELECT * FROM pseudonyms_arrow")
-        self._db.unregister("pseudonyms_arrow")
-
-    def _redact_extra(self) -> None:
-        """Only the few documents that look suspicious are walked in Python, so that the JSON stays JSON."""
-        suspects = self._db.execute(
-            "SELECT DISTINCT CAST(extra AS VARCHAR) FROM today WHERE contains(extra, '@') "
-            r"OR regexp_matches(extra, '\d[ ().\-]{0,2}\d[ ().\-\d]{6,}')"
+    def _write_quarantine(self, load: DayLoad, target: LakeDay) -> None:
+        """Refused records are few and foreign: each is redacted in Python, as a whole."""
+        refused = self._db.execute(
+            "SELECT source_file, line, refusal[1], refusal[2], left(text, 4000) FROM today "
+            "WHERE refusal IS NOT NULL ORDER BY source_file, line, position"
         ).fetchall()
-        for (document,) in suspects:
-            clean = redacted_json(document)
-            if clean != document:
-                self._db.execute("UPDATE parsed SET extra = ? WHERE extra = ?", [clean, document])
+        columns: Mapping[str, list[str | int | None]] = {
+            "file": [row[0] for row in refused],
+            "line": [row[1] for row in refused],
+            "reason": [row[2] for row in refused],
+            "message": [redact(row[3]) for row in refused],
+            "raw_text": [None if row[4] is None else redact_record(row[4]) for row in refused],
+        }
+        self._db.register("refused", pa.table(dict(columns), schema=QUARANTINE))
+        self._copy(
+            f"SELECT *, DATE '{load.day}' AS day, '{load.load_id}' AS load_id FROM refused ORDER BY file, line",
+            target.quarantine,
+        )
+        self._db.unregister("refused")
+
+    def _replacements(self, name: str, column: str | None, condition: str, replace: Callable[[str], str]) -> None:
+        """Table ``(original, clean)`` of the distinct values of a column that a Python function has to change."""
+        originals: list[str] = []
+        if column is not None:
+            found = self._db.execute(
+                f"SELECT DISTINCT CAST({quoted(column)} AS VARCHAR) FROM today "
+                f"WHERE refusal IS NULL AND {quoted(column)} IS NOT NULL AND {condition}"
+            )
+            originals = [row[0] for row in found.fetchall()]
+        table = pa.table({"original": originals, "clean": [replace(o) for o in originals]}, REPLACEMENTS)
+        self._db.register("replacements", table)
+        self._db.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM replacements")
+        self._db.unregister("replacements")
 
     def _copy(self, query: str, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f".{path.name}.{os.getpid()}")
-        self._db.execute(f"COPY ({query}) TO '{_quoted(draft)}' (FORMAT parquet, COMPRESSION zstd)")
+        self._db.execute(f"COPY ({query}) TO {literal(str(draft))} (FORMAT parquet, COMPRESSION zstd)")
         draft.replace(path)
 
 
-#: The row's identity where the emitter gives one, else its place in the session.
-_IDENTITY = "hash(source, session_id, coalesce(turn_id, concat_ws(chr(31), turn_number, speaker)))"
+REPLACEMENTS = pa.schema([("original", pa.string()), ("clean", pa.string())])
+QUARANTINE = pa.schema(
+    [
+        ("file", pa.string()),
+        ("line", pa.int64()),
+        ("reason", pa.string()),
+        ("message", pa.string()),
+        ("raw_text", pa.string()),
+    ]
+)
 
-PSEUDONYMS = pa.schema([("user_id", pa.string()), ("pseudonym", pa.string())])
+
+def _parsed(contract: Contract) -> str:
+    return f"parsed_{contract.dataset}"
 
 
-def _read_ahead(blocks: Iterator[pa.Table]) -> Iterator[pa.Table]:
+def _identity(contract: Contract) -> str:
+    """Hash of the fields that tell rows apart; ``a|b`` is b where a is null."""
+    parts = [
+        f"coalesce({', '.join(f'CAST({quoted(name)} AS VARCHAR)' for name in part.split('|'))})"
+        for part in contract.identity
+    ]
+    return f"hash(source, {', '.join(parts)})"
+
+
+def _read_ahead(blocks: Iterator[T]) -> Iterator[T]:
     """The same blocks, the next one being read while the caller works on this one."""
     with ThreadPoolExecutor(1) as reader:
         coming = reader.submit(next, blocks, None)
@@ -342,20 +442,8 @@ def _read_ahead(blocks: Iterator[pa.Table]) -> Iterator[pa.Table]:
             yield block
 
 
-def _end_of(block: pa.Table) -> tuple[int, bool, bool] | None:
-    """Number of a block's last line, whether it ends with a newline, whether the archive broke off there."""
-    if not block.num_rows:
-        return None
-    last = block.slice(block.num_rows - 1).to_pylist()[0]
-    return last["line"], last["text"].endswith("\n"), (last["problem"] or "").startswith("truncated")
-
-
 def _literals(texts: Iterable[str]) -> str:
-    return ", ".join("'" + text.replace("'", "''") + "'" for text in texts) or "NULL"
-
-
-def _quoted(path: Path) -> str:
-    return re.sub("'", "''", str(path))
+    return ", ".join(map(literal, texts)) or "NULL"
 
 
 def _replace_text(path: Path, text: str) -> None:

@@ -1,18 +1,23 @@
-"""DuckDB SQL that turns a contract's text fields into typed columns and says what is wrong with a record.
+"""DuckDB SQL that turns a block of source records into typed contract rows and says what is wrong with a record.
 
-Belongs here: types and required fields, for any adapter.
-Does not belong here: judgement of values (the checks do that).
+Belongs here: an adapter's mapping, types, required fields, the day, for any adapter and any dataset.
+Does not belong here: judgement of values (the checks do that), redaction and pseudonyms (``lake.refine``).
 """
 
 from __future__ import annotations
 
-from voiceai_assets.adapters.base import Adapter
-from voiceai_assets.contracts.fields import Field, Kind
-from voiceai_assets.contracts.turns import TURNS
-from voiceai_assets.privacy.redaction import redacted
+import functools
+import re
+from collections.abc import Iterable
+
+from voiceai_assets.adapters.base import Table
+from voiceai_assets.contracts.fields import Contract, Field, Kind
+from voiceai_assets.lake.reading import Block
+from voiceai_assets.lake.reading.block import literal, quoted
 
 #: RFC 3339 with an optional offset; DuckDB alone would also take a bare date, or a time it has to guess.
 RFC3339 = r"^\s*\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}([.,]\d+)?)?\s*([Zz]|[+-]\d{2}(:?\d{2})?)?\s*$"
+_COLUMN = re.compile(r"""\bs\.(?:"((?:[^"]|"")+)"|([A-Za-z_]\w*))""")
 
 
 def instant_sql(text: str) -> str:
@@ -20,90 +25,113 @@ def instant_sql(text: str) -> str:
     return f"CASE WHEN regexp_matches({text}, '{RFC3339}') THEN try_cast(replace({text}, ',', '.') AS TIMESTAMPTZ) END"
 
 
-def _raw(field: Field) -> str:
-    names = [f"record.{name}" for name in field.names]
-    value = f"coalesce({', '.join(names)})" if len(names) > 1 else names[0]
-    return value if field.free_text or field.kind in (Kind.JSON, Kind.TEXT_LIST) else f"nullif(trim({value}), '')"
+def columns_in(expressions: Iterable[str]) -> frozenset[str]:
+    """Source columns that expressions over ``s`` mention."""
+    return frozenset(
+        (quoted_name or plain).replace('""', '"')
+        for expression in expressions
+        for quoted_name, plain in _COLUMN.findall(expression)
+    )
 
 
-def _typed(field: Field) -> str:
-    raw = f"raw_{field.name}"
-    match field.kind:
-        case Kind.INTEGER:
-            # try_cast('3.7' AS BIGINT) would round; a count with a fraction is the wrong type
-            number = f"try_cast({raw} AS DOUBLE)"
-            value = f"CASE WHEN {number} = floor({number}) THEN try_cast({raw} AS BIGINT) END"
-        case Kind.NUMBER:
-            value = f"CASE WHEN isfinite(try_cast({raw} AS DOUBLE)) THEN try_cast({raw} AS DOUBLE) END"
-        case Kind.MONEY | Kind.BOOLEAN:
-            value = f"try_cast({raw} AS {field.kind.duckdb})"
-        case Kind.INSTANT:
-            value = instant_sql(raw)
-        case Kind.TEXT_LIST:
-            value = f"try_cast({raw} AS VARCHAR[])"
-        case Kind.JSON:
-            value = f"CASE WHEN json_type({raw}) = 'OBJECT' THEN {raw} END"
-        case _:
-            value = redacted(raw) if field.free_text else raw
-    return f"coalesce({value}, '{field.default}')" if field.default else value
+@functools.cache
+def _wanted(table: Table) -> frozenset[str]:
+    expressions = [*table.mapping.values(), table.where, table.explode or "", table.day_of.by if table.day_of else ""]
+    return columns_in(expressions)
 
 
-def _is_typed(field: Field) -> bool:
-    return field.kind is not Kind.TEXT
+def known_columns(table: Table) -> frozenset[str]:
+    """Source columns that a table knows; the others are kept in ``extra``."""
+    return _wanted(table) | set(table.required) | set(table.json) | set(table.columns)
 
 
-def _is_wrong_type(field: Field) -> str:
-    return f"(raw_{field.name} IS NOT NULL AND {field.name} IS NULL)"
+def missing_columns(table: Table, block: Block) -> list[str]:
+    """Required columns that a file with a header does not have."""
+    return [] if block.columns is None else [name for name in table.required if name not in block.columns]
 
 
-def _refusal_sql() -> str:
-    """Reason and message for a record that cannot be a contract row; null where it can."""
-    cases = [
-        "WHEN problem IS NOT NULL THEN [split_part(problem, ':', 1), problem]",
-        "WHEN record IS NULL THEN ['unreadable', 'not a complete JSON object']",
-    ]
-    for field in TURNS.fields:
-        if field.required:
-            cases.append(f"WHEN raw_{field.name} IS NULL THEN ['missing_field', '{field.name} is required']")
-            if _is_typed(field):
-                kind = field.kind.name.lower()
-                cases.append(
-                    f"WHEN {field.name} IS NULL THEN ['wrong_type', '{field.name} is not of type {kind}: ' "
-                    f"|| left(raw_{field.name}, 80)]"
-                )
-    cases.append("WHEN turn_number < 1 THEN ['wrong_type', 'turn_number starts at 1, not at ' || turn_number]")
-    return f"CASE {' '.join(cases)} END"
+def days_sql(table: Table, block: Block, relation: str, *, is_first: bool, lookup: str | None) -> str:
+    """Select statement ``(day, records)`` over a block: the days of a table's rows, null where a row has none.
 
-
-def typed_rows_sql(adapter: Adapter, block: str, *, has_unknown_keys: bool = True) -> str:
-    """Select statement over a block of records; to look for unknown keys record by record takes a quarter of its time.
-
-    It gives ``line``, ``refusal`` (reason and message, or null), the ``text`` of refused records, every contract field
-    typed, ``turn_date`` and ``invalid_fields``.
+    Args:
+        table: how its records become rows.
+        block: what is read.
+        relation: name under which the block's rows are registered.
+        is_first: whether records that cannot be read at all are booked on this table (without a day).
+        lookup: name of the relation ``(key, day)`` of ``table.day_of``, if it has one.
     """
-    raws = ",\n    ".join(f"{_raw(f)} AS raw_{f.name}" for f in TURNS.fields)
-    typed = ",\n    ".join(f"{_typed(f)} AS {f.name}" for f in TURNS.fields)
-    optional = [f for f in TURNS.fields if not f.required and _is_typed(f)]
+    stamp = table.mapping.get(table.contract.time_field or "", "CAST(NULL AS VARCHAR)")
+    parts = [stamp, table.where, table.explode or "", table.day_of.by if table.day_of else ""]
+    wanted = columns_in(parts)
+    record = block.record_sql(wanted, set(table.json) & wanted)
+    day, join = f"CAST({instant_sql('stamp')} AS DATE)", ""
+    if lookup and table.day_of:
+        day, join = f"coalesce(l.day, {day})", f"LEFT JOIN {lookup} l ON l.key = k"
+    key = table.day_of.by if lookup and table.day_of else "NULL"
+    item = f", unnest({table.explode}) AS item" if table.explode else ""
+    unread = "UNION ALL SELECT NULL, count(*) FROM source WHERE s IS NULL HAVING count(*) > 0" if is_first else ""
+    return f"""
+WITH source AS MATERIALIZED (SELECT line, {record} AS s FROM {relation}),
+items AS (SELECT line, s{item} FROM source WHERE s IS NOT NULL),
+stamped AS (SELECT {stamp} AS stamp, {key} AS k FROM items WHERE {table.where})
+SELECT {day} AS day, count(*) AS records FROM stamped {join} GROUP BY 1 {unread}"""
+
+
+def typed_rows_sql(
+    table: Table,
+    block: Block,
+    relation: str,
+    *,
+    is_first: bool = True,
+    has_unknown_keys: bool = True,
+    lookup: str | None = None,
+) -> str:
+    """Select statement over a block: every contract field typed, and what is wrong with a record.
+
+    It gives ``line``, ``refusal`` (reason and message, or null), the ``text`` of refused records, the contract's
+    fields, its day (null where a row has none of its own) and ``invalid_fields``.
+
+    Args:
+        table: how its records become rows.
+        block: what is read.
+        relation: name under which the block's rows are registered.
+        is_first: whether records that cannot be read at all are booked on this table.
+        has_unknown_keys: to look for unknown keys record by record takes a quarter of the time; False spares it.
+        lookup: name of the relation ``(key, day)`` of ``table.day_of``, if it has one.
+    """
+    contract = table.contract
+    fields = contract.fields
+    unknown = block.unknown_sql(known_columns(table)) if has_unknown_keys else "CAST(NULL AS JSON)"
+    raws = ",\n    ".join(f"{_raw(f, table)} AS {_r(f)}" for f in fields)
+    typed = ",\n    ".join(f"{_typed(f)} AS {quoted(f.name)}" for f in fields)
+    optional = [f for f in fields if not f.required and f.kind is not Kind.TEXT]
     wrong = ", ".join(f"CASE WHEN {_is_wrong_type(f)} THEN '{f.name}' END" for f in optional)
     any_wrong = " OR ".join(_is_wrong_type(f) for f in optional)  # lists are made for the few rows that need one
-    wrong_pairs = ", ".join(f"'{f.name}', CASE WHEN {_is_wrong_type(f)} THEN raw_{f.name} END" for f in optional)
-    plain = ", ".join(f"{_finished(f)} AS {f.name}" for f in TURNS.fields if f.name != "extra")
-    unknown = f"CASE WHEN problem IS NULL THEN {adapter.unknown_sql} END" if has_unknown_keys else "CAST(NULL AS JSON)"
+    wrong_pairs = ", ".join(f"'{f.name}', CASE WHEN {_is_wrong_type(f)} THEN {_r(f)} END" for f in optional)
+    plain = ", ".join(f"{_finished(f, contract)} AS {quoted(f.name)}" for f in fields if f.name != "extra")
+    own_day = f"CAST({quoted(contract.time_field)} AS DATE)" if contract.time_field else "CAST(NULL AS DATE)"
+    day, join, key = own_day, "", "NULL"
+    if lookup and table.day_of:
+        day, join, key = f"coalesce(l.day, {own_day})", f"LEFT JOIN {lookup} l ON l.key = day_key", table.day_of.by
+    unread = "s IS NULL" if is_first else "false"
     return f"""
-WITH parsed AS MATERIALIZED (
-  SELECT line, text, problem, CASE WHEN problem IS NULL THEN {adapter.record_sql} END AS record,
-         {unknown} AS unknown
-  FROM {block}
+WITH source AS MATERIALIZED (
+  SELECT line, {block.text_sql()} AS text, problem,
+         {block.record_sql(_wanted(table), set(table.json) & _wanted(table))} AS s, {unknown} AS unknown
+  FROM {relation}
+), items AS (
+  SELECT *, {f"unnest(CASE WHEN s IS NULL THEN [NULL] ELSE {table.explode} END)" if table.explode else "NULL"} AS item
+  FROM source
 ), raws AS (
-  SELECT line, text, problem, record, unknown,
+  SELECT line, text, problem, s IS NULL AS is_unread, unknown, {key} AS day_key,
     {raws}
-  FROM parsed
+  FROM items WHERE CASE WHEN s IS NULL THEN {unread} ELSE coalesce({table.where}, false) END
 ), typed AS (
   SELECT *,
     {typed}
   FROM raws
 ), judged AS (
-  SELECT *, {_refusal_sql()} AS refusal,
+  SELECT *, {_refusal_sql(contract)} AS refusal,
     CASE WHEN {any_wrong} THEN list_filter([{wrong}], lambda name: name IS NOT NULL) END AS wrong
   FROM typed
 )
@@ -113,16 +141,74 @@ SELECT line, refusal, CASE WHEN refusal IS NOT NULL THEN text END AS text, {plai
                              json_object('_invalid', json_merge_patch('{{}}', json_object({wrong_pairs}))))
        WHEN unknown IS NOT NULL THEN json_merge_patch(coalesce(extra, '{{}}'), unknown)
        ELSE extra END AS extra,
-  CAST(timestamp AS DATE) AS turn_date,
+  {day} AS {quoted(contract.day_column)},
   wrong AS invalid_fields
-FROM judged
+FROM judged {join}
 """
 
 
-def _finished(field: Field) -> str:
-    """Rules of the contract that need a second column: meaningless confidences and unmeasured times become null."""
-    if field.name == "asr_confidence":
+def _r(field: Field) -> str:
+    return quoted(f"raw_{field.name}")
+
+
+def _raw(field: Field, table: Table) -> str:
+    if field.name not in table.mapping:
+        return f"CAST(NULL AS {'JSON' if field.kind in (Kind.JSON, Kind.TEXT_LIST) else 'VARCHAR'})"
+    value = f"({table.mapping[field.name]})"
+    return value if field.free_text or field.kind in (Kind.JSON, Kind.TEXT_LIST) else f"nullif(trim({value}), '')"
+
+
+def _typed(field: Field) -> str:
+    raw = _r(field)
+    match field.kind:
+        case Kind.INTEGER:
+            # try_cast('3.7' AS BIGINT) would round; a count with a fraction is the wrong type
+            number = f"try_cast({raw} AS DOUBLE)"
+            value = f"CASE WHEN {number} = floor({number}) THEN try_cast({raw} AS BIGINT) END"
+        case Kind.NUMBER:
+            value = f"CASE WHEN isfinite(try_cast({raw} AS DOUBLE)) THEN try_cast({raw} AS DOUBLE) END"
+        case Kind.MONEY | Kind.BOOLEAN | Kind.DATE:
+            value = f"try_cast({raw} AS {field.kind.duckdb})"
+        case Kind.INSTANT:
+            value = instant_sql(raw)
+        case Kind.TEXT_LIST:
+            value = f"try_cast({raw} AS VARCHAR[])"
+        case Kind.JSON:
+            value = f"CASE WHEN json_type({raw}) = 'OBJECT' THEN CAST({raw} AS JSON) END"
+        case _:
+            value = raw
+    return f"coalesce({value}, '{field.default}')" if field.default else value
+
+
+def _is_wrong_type(field: Field) -> str:
+    return f"({_r(field)} IS NOT NULL AND {quoted(field.name)} IS NULL)"
+
+
+def _refusal_sql(contract: Contract) -> str:
+    """Reason and message for a record that cannot be a contract row; null where it can."""
+    cases = [
+        "WHEN problem IS NOT NULL THEN [split_part(problem, ':', 1), problem]",
+        "WHEN is_unread THEN ['unreadable', 'not a complete JSON object']",
+    ]
+    for field in contract.fields:
+        if field.required:
+            cases.append(f"WHEN {_r(field)} IS NULL THEN ['missing_field', '{field.name} is required']")
+            if field.kind is not Kind.TEXT:
+                kind = field.kind.name.lower()
+                cases.append(
+                    f"WHEN {quoted(field.name)} IS NULL THEN ['wrong_type', '{field.name} is not of type {kind}: ' "
+                    f"|| left(CAST({_r(field)} AS VARCHAR), 80)]"
+                )
+        if field.minimum is not None:
+            message = literal(f"{field.name} starts at {field.minimum}, not at ")
+            cases.append(f"WHEN {field.name} < {field.minimum} THEN ['wrong_type', {message} || {field.name}]")
+    return f"CASE {' '.join(cases)} END"
+
+
+def _finished(field: Field, contract: Contract) -> str:
+    """Rules that need a second look: meaningless confidences and unmeasured times become null."""
+    if field.name == "asr_confidence" and any(f.name == "speaker" for f in contract.fields):
         return "CASE WHEN speaker <> 'agent' THEN asr_confidence END"
     if field.name.endswith("_ms"):
         return f"nullif({field.name}, -1)"
-    return field.name
+    return quoted(field.name)

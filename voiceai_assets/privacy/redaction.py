@@ -64,3 +64,11 @@ def _walk(value: Any) -> Any:
             return {redacted_text(key): _walk(item) for key, item in value.items()}
         case _:
             return value
+
+
+def suspicious(e):
+    return f"(contains({e}, '@') OR regexp_matches({e}, '{DIGIT_RUN}'))"
+def redact(text): return redacted_text(text)
+def redact_record(t):
+    return redacted_text(re.sub(PERSON_MEMBER, r'\1"[USER]"', t))
+def redact_json(d): return redacted_json(d)

@@ -19,6 +19,7 @@ import psycopg
 import pyarrow.parquet as pq
 from psycopg import sql
 
+from voiceai_assets.contracts import DATASETS
 from voiceai_assets.contracts.fields import Kind
 from voiceai_assets.contracts.turns import TURNS
 from voiceai_assets.lake.refine import DayLoad, LakeDay
@@ -31,39 +32,49 @@ _QUARANTINE_COLUMNS = ("file", "line", "reason", "message", "raw_text", "day", "
 
 
 def load_day(connection: psycopg.Connection[Any], lake: Path, load: DayLoad) -> None:
-    """Replace the day in ``raw.turns``, its quarantine, its session index and its ledger rows; all or nothing.
+    """Replace the day of a dataset in ``raw``, its quarantine and its ledger rows; all or nothing.
 
     TRUNCATE and COPY in one transaction: readers of ``raw`` keep the old day until the commit, and with
     ``wal_level = minimal`` the new rows skip the log.
     """
     place = LakeDay(lake, load.dataset, load.day)
-    partition = ensure_partition(connection, load.day)
-    table = sql.SQL("raw.{}").format(sql.Identifier(partition))
+    contract = DATASETS[load.dataset]
+    table = sql.Identifier("raw", ensure_partition(connection, load.dataset, load.day))
     connection.execute(sql.SQL("truncate {}").format(table))
-    filled = _filled_columns(place.rows)
-    fields = [f for f in TURNS.columns if f.name in filled]
+    filled = _filled_columns(place.rows) | {contract.day_column}
+    fields = [f for f in contract.columns if f.name in filled]
     select = ", ".join(_as_csv(f.name, f.kind) for f in fields)
     # freeze: rows of a table truncated in this transaction are born visible to all; otherwise their first reader would
     # mark each one so and, with data checksums, write every page into the log (1.2 s for a million turns)
     query = f"SELECT {select} FROM {_parquet(place.rows)}"
     copy_query(connection, query, table, [f.name for f in fields], freeze=True)
-    connection.execute("delete from raw.session_days where turn_date = %s", [load.day])
-    copy_query(
-        connection,
-        f"SELECT DISTINCT turn_date, session_id FROM {_parquet(place.rows)} ORDER BY ALL",
-        sql.SQL("raw.session_days"),
-        ["turn_date", "session_id"],
-    )
+    _load_quarantine(connection, load, place)
+    ledger.record_load(connection, load)
+    if contract is TURNS:
+        _load_session_days(connection, load, place)
+    connection.execute(sql.SQL("analyze {}").format(table))
+
+
+def _load_quarantine(connection: psycopg.Connection[Any], load: DayLoad, place: LakeDay) -> None:
     connection.execute("delete from governance.quarantine where dataset = %s and day = %s", [load.dataset, load.day])
     copy_query(
         connection,
         f"SELECT '{load.dataset}' AS dataset, {', '.join(_QUARANTINE_COLUMNS)} FROM {_parquet(place.quarantine)}",
-        sql.SQL("governance.quarantine"),
+        sql.Identifier("governance", "quarantine"),
         ["dataset", *_QUARANTINE_COLUMNS],
     )
-    ledger.record_load(connection, load)
+
+
+def _load_session_days(connection: psycopg.Connection[Any], load: DayLoad, place: LakeDay) -> None:
+    """Which sessions have turns on the day, and what later questions about the day would have to scan turns for."""
+    connection.execute("delete from raw.session_days where turn_date = %s", [load.day])
+    copy_query(
+        connection,
+        f"SELECT DISTINCT turn_date, session_id FROM {_parquet(place.rows)} ORDER BY ALL",
+        sql.Identifier("raw", "session_days"),
+        ["turn_date", "session_id"],
+    )
     ledger.record_sessions_of(connection, load.day, *_ends(place.rows))
-    connection.execute(sql.SQL("analyze {}").format(table))
 
 
 def copy_query(
@@ -112,7 +123,7 @@ def _filled_columns(path: Path) -> set[str]:
             statistics = column.statistics
             if statistics is None or statistics.null_count is None or statistics.null_count < column.num_values:
                 filled.add(column.path_in_schema.split(".")[0])
-    return filled or {"turn_date"}
+    return filled
 
 
 def _parquet(path: Path) -> str:

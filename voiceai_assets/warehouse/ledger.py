@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,7 +16,7 @@ import psycopg
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from voiceai_assets.contracts.turns import TURNS
+from voiceai_assets.contracts import DATASETS
 from voiceai_assets.lake.inbox import IndexedFile, Refresh
 from voiceai_assets.lake.refine import DayLoad
 
@@ -31,13 +31,10 @@ NOTHING_LOADED = "nothing loaded"
 def known_files(connection: Connection) -> dict[str, IndexedFile]:
     """Every file in landing, as last looked at, by path."""
     rows = connection.execute(
-        "select path, adapter, size_bytes, mtime_ns, sha256, rows_by_day, home_day, problem "
+        "select path, adapter, size_bytes, mtime_ns, sha256, rows, home_day::text, problem, companions "
         "from governance.landing_files"
     ).fetchall()
-    return {
-        path: IndexedFile(path, adapter, size, mtime, sha, by_day, home.isoformat() if home else None, problem)
-        for path, adapter, size, mtime, sha, by_day, home, problem in rows
-    }
+    return {row[0]: IndexedFile(*row) for row in rows}
 
 
 def record_refresh(connection: Connection, refresh: Refresh) -> None:
@@ -45,25 +42,19 @@ def record_refresh(connection: Connection, refresh: Refresh) -> None:
     with connection.cursor() as cursor:
         cursor.executemany(
             "insert into governance.landing_files "
-            "(path, adapter, size_bytes, mtime_ns, sha256, rows_by_day, home_day, problem) "
-            "values (%s, %s, %s, %s, %s, %s, %s, %s) on conflict (path) do update set "
+            "(path, adapter, size_bytes, mtime_ns, sha256, rows, home_day, problem, companions) "
+            "values (%s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict (path) do update set "
             "adapter = excluded.adapter, size_bytes = excluded.size_bytes, mtime_ns = excluded.mtime_ns, "
-            "sha256 = excluded.sha256, rows_by_day = excluded.rows_by_day, home_day = excluded.home_day, "
-            "problem = excluded.problem, indexed_at = now()",
+            "sha256 = excluded.sha256, rows = excluded.rows, home_day = excluded.home_day, "
+            "problem = excluded.problem, companions = excluded.companions, indexed_at = now()",
             [
                 (
-                    f.path,
-                    f.adapter,
-                    f.size_bytes,
-                    f.mtime_ns,
-                    f.sha256,
-                    Jsonb(dict(f.rows_by_day)),
-                    f.home_day,
-                    f.problem,
+                    f.path, f.adapter, f.size_bytes, f.mtime_ns, f.sha256,
+                    Jsonb(f.rows), f.home_day, f.problem, Jsonb(f.companions),
                 )
                 for f in refresh.fresh
             ],
-        )
+        )  # fmt: skip
         if refresh.gone:
             cursor.execute("delete from governance.landing_files where path = any(%s)", [refresh.gone])
 
@@ -74,18 +65,20 @@ def record_load(connection: Connection, load: DayLoad) -> None:
     _make_live(
         connection,
         (load.dataset, load.day, load.load_id),
-        TURNS.version,
+        DATASETS[load.dataset].version,
         inputs,
         (load.rows_in, load.rows_loaded, load.rows_quarantined, load.rows_duplicate),
     )
     connection.execute("delete from governance.load_files where dataset = %s and day = %s", [load.dataset, load.day])
     with connection.cursor() as cursor:
         cursor.executemany(
-            "insert into governance.load_files values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            "insert into governance.load_files (dataset, day, load_id, file, sha256, size_bytes, rows_in, rows_loaded, "
+            "rows_quarantined, rows_duplicate, is_truncated, problem) "
+            "values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
             [
                 (
                     load.dataset, load.day, load.load_id, f.file, f.sha256, f.size_bytes,
-                    f.rows_in, f.rows_loaded, f.rows_quarantined, f.rows_duplicate, f.is_truncated,
+                    f.rows_in, f.rows_loaded, f.rows_quarantined, f.rows_duplicate, f.is_truncated, f.problem,
                 )
                 for f in load.files
             ],
@@ -152,20 +145,31 @@ def live_load_id(connection: Connection, dataset: str, day: str) -> str | None:
     return row[0] if row else None
 
 
+def intake_id(connection: Connection, day: str) -> str | None:
+    """Name of everything that was taken in for a day, or None where no turns were: the key of the intake's checks."""
+    row = connection.execute("select intake_id from governance.intakes where day = %s", [day]).fetchone()
+    return row[0] if row else None
+
+
+def loaded_days(connection: Connection) -> list[dict[str, Any]]:
+    """What each day was loaded as: the live load ids of its datasets in one text, and whether any came from a file."""
+    return rows(connection, "select day::text, loads, has_files from governance.intakes")
+
+
 def mart_load_id(connection: Connection, day: str, code_version: str, timeout_minutes: int) -> str | None:
     """Name of what the marts of a day are made from, or None where the day was never loaded.
 
-    Covers the day's own load, the loads of the days that share a session with it (across midnight), whether sessions
-    still open at the day's end are settled by a later day, and the code. So a late neighbour, a reload and a changed
-    model each make a new id, and no older verdict fits it.
+    Covers all that was taken in for the day and for the days that share a session with it (across midnight), whether
+    sessions still open at the day's end are settled by a later day, and the code. So a late neighbour, a reload and a
+    changed model each make a new id, and no older verdict fits it.
     """
-    own = live_load_id(connection, "turns", day)
+    own = intake_id(connection, day)
     if own is None:
         return None
     window = {"day": day, "span": SESSION_SPAN_DAYS, "timeout": timeout_minutes}
     neighbours = connection.execute(
-        "select l.day::text, l.load_id from governance.loads l join governance.session_bridges b "
-        "on b.neighbour = l.day and b.day = %(day)s where l.dataset = 'turns' and l.is_live order by l.day",
+        "select i.day::text, i.intake_id from governance.intakes i join governance.session_bridges b "
+        "on b.neighbour = i.day and b.day = %(day)s order by i.day",
         window,
     ).fetchall()
     settled = connection.execute(
@@ -234,12 +238,13 @@ def day_states(connection: Connection) -> list[dict[str, Any]]:
     """What was loaded, built, judged and published of each day, for the planner."""
     return rows(
         connection,
-        "with live as (select day, max(load_id) filter (where dataset = 'turns') as loaded, "
-        "max(load_id) filter (where dataset = 'marts') as built_mart "
-        "from governance.loads where is_live group by day), "
+        "with live as (select i.day, i.loads as loaded, m.load_id as built_mart from governance.intakes i "
+        "left join governance.loads m on m.day = i.day and m.dataset = 'marts' and m.is_live), "
+        "judged as (select day, load_id from governance.loads where is_live "
+        "union all select day, intake_id from governance.intakes), "
         "results as (select r.day, array_agg(distinct r.suite_version) as judged_suites, "
-        "bool_or(r.status = 'error') as has_error from governance.quality_results r join governance.loads l "
-        "on l.day = r.day and l.load_id = r.load_id and l.is_live group by r.day), "
+        "bool_or(r.status = 'error') as has_error from governance.quality_results r join judged j "
+        "on j.day = r.day and j.load_id = r.load_id group by r.day), "
         "published as (select day, min(load_id) as load_id from governance.publications where is_live group by day) "
         "select coalesce(live.day, v.day)::text as day, live.loaded, live.built_mart, results.judged_suites, "
         "coalesce(results.has_error, false) as has_error, v.status, published.load_id as published_load "
@@ -260,7 +265,9 @@ def record_verdict(
     )
 
 
-def rows(connection: Connection, query: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
+def rows(
+    connection: Connection, query: str, parameters: Sequence[Any] | Mapping[str, Any] = ()
+) -> list[dict[str, Any]]:
     """Result of a query as dictionaries."""
     with connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(query, parameters).fetchall()

@@ -6,6 +6,8 @@ Belongs here: DDL that the platform itself owns. Does not belong here: dbt's mod
 from __future__ import annotations
 
 import functools
+import hashlib
+import json
 from datetime import date, timedelta
 from importlib.resources import files
 from typing import Any
@@ -13,7 +15,8 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from voiceai_assets.contracts.turns import TURNS
+from voiceai_assets.contracts import DATASETS
+from voiceai_assets.contracts.fields import Contract
 from voiceai_assets.settings import Settings
 from voiceai_assets.warehouse.server import OWNER, READER, Warehouse, WarehouseError
 
@@ -28,12 +31,13 @@ def migrations() -> list[tuple[int, str]]:
     return [(int(f.name[:3]), f.read_text()) for f in scripts]
 
 
-def raw_turns_ddl() -> str:
-    """``raw.turns`` from the contract: one range partition per day, created before loading."""
-    return f"""
-create table if not exists raw.turns (
-  {TURNS.ddl_columns()}
-) partition by range (turn_date);
+def raw_ddl() -> str:
+    """The tables of ``raw`` from the contracts: one range partition per day, created before loading."""
+    tables = "".join(
+        f"create table if not exists raw.{c.dataset} (\n  {c.ddl_columns()}\n) partition by range ({c.day_column});\n"
+        for c in DATASETS.values()
+    )
+    return f"""{tables}
 create table if not exists raw.session_days (
   turn_date date not null,
   session_id text not null,
@@ -84,8 +88,10 @@ def _ensure_tables(warehouse: Warehouse) -> None:
             return
         for _, script in migrations():
             connection.execute(script)
-        connection.execute(raw_turns_ddl())
-        _add_missing_columns(connection)
+        connection.execute(raw_ddl())
+        for contract in DATASETS.values():
+            _add_missing_columns(connection, contract)
+            _describe(connection, contract)
         connection.execute(
             "create table if not exists governance.schema_version "
             "(version text not null, applied_at timestamptz not null default now())"
@@ -94,7 +100,9 @@ def _ensure_tables(warehouse: Warehouse) -> None:
 
 
 def _wanted() -> str:
-    return f"{max(number for number, _ in migrations())}-{TURNS.version}"
+    scripts = "".join(script for _, script in migrations()) + raw_ddl()
+    contracts = [contract.version for contract in DATASETS.values()]
+    return hashlib.sha256(json.dumps([scripts, contracts]).encode()).hexdigest()[:16]
 
 
 def _applied(connection: psycopg.Connection[Any]) -> str | None:
@@ -107,21 +115,31 @@ def _applied(connection: psycopg.Connection[Any]) -> str | None:
     return row[0] if row else None
 
 
-def _add_missing_columns(connection: psycopg.Connection[Any]) -> None:
+def _add_missing_columns(connection: psycopg.Connection[Any], contract: Contract) -> None:
     """A contract that gained an optional column widens the table; nothing is ever dropped here."""
     have = {
         row[0]
         for row in connection.execute(
-            "select column_name from information_schema.columns where table_schema = 'raw' and table_name = 'turns'"
+            "select column_name from information_schema.columns where table_schema = 'raw' and table_name = %s",
+            [contract.dataset],
         ).fetchall()
     }
-    for field in TURNS.columns:
+    for field in contract.columns:
         if field.name not in have:
             connection.execute(
-                sql.SQL("alter table raw.turns add column {} {}").format(
-                    sql.Identifier(field.name), sql.SQL(field.kind.postgres)
+                sql.SQL("alter table {} add column {} {}").format(
+                    sql.Identifier("raw", contract.dataset), sql.Identifier(field.name), sql.SQL(field.kind.postgres)
                 )
             )
+
+
+def _describe(connection: psycopg.Connection[Any], contract: Contract) -> None:
+    """The contract's words where people look for them: psql, and every catalogue tool."""
+    table = sql.Identifier("raw", contract.dataset)
+    connection.execute(sql.SQL("comment on table {} is {}").format(table, sql.Literal(f"Grain: {contract.grain}.")))
+    for field in contract.columns:
+        column = sql.Identifier("raw", contract.dataset, field.name)
+        connection.execute(sql.SQL("comment on column {} is {}").format(column, sql.Literal(field.doc)))
 
 
 def _ensure_roles(warehouse: Warehouse, settings: Settings) -> None:
@@ -149,13 +167,16 @@ def _ensure_roles(warehouse: Warehouse, settings: Settings) -> None:
         connection.execute(sql.SQL("grant {} to current_user").format(sql.Identifier(OWNER)))
 
 
-def ensure_partition(connection: psycopg.Connection[Any], day: str) -> str:
-    """Create the day's partition of ``raw.turns`` if need be and return its name."""
+def ensure_partition(connection: psycopg.Connection[Any], dataset: str, day: str) -> str:
+    """Create the day's partition of a raw table if need be and return its name."""
     start = date.fromisoformat(day)
-    name = f"turns_{start:%Y%m%d}"
+    name = f"{dataset}_{start:%Y%m%d}"
     connection.execute(
-        sql.SQL("create table if not exists raw.{} partition of raw.turns for values from ({}) to ({})").format(
-            sql.Identifier(name), sql.Literal(start), sql.Literal(start + timedelta(days=1))
+        sql.SQL("create table if not exists {} partition of {} for values from ({}) to ({})").format(
+            sql.Identifier("raw", name),
+            sql.Identifier("raw", dataset),
+            sql.Literal(start),
+            sql.Literal(start + timedelta(days=1)),
         )
     )
     return name

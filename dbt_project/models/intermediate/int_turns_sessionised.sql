@@ -50,18 +50,18 @@ select
     turns.state,
     turns.intent,
     turns.intent_confidence,
-    turns.asr_confidence,
+    coalesce(turns.asr_confidence, measured.asr_confidence) as asr_confidence,
     turns.error_type,
     coalesce(turns.error_type in ('misunderstanding', 'silence', 'repeated_intent_failure'), false) as is_error_turn,
-    turns.asr_ms,
-    turns.llm_ms,
-    turns.tts_ms,
-    turns.total_ms,
-    turns.tokens_in,
-    turns.tokens_out,
+    coalesce(turns.asr_ms, measured.asr_ms) as asr_ms,
+    coalesce(turns.llm_ms, measured.llm_ms) as llm_ms,
+    coalesce(turns.tts_ms, measured.tts_ms) as tts_ms,
+    coalesce(turns.total_ms, measured.total_ms) as total_ms,
+    coalesce(turns.tokens_in, measured.tokens_in) as tokens_in,
+    coalesce(turns.tokens_out, measured.tokens_out) as tokens_out,
     turns.tts_characters,
     turns.cost_usd,
-    turns.is_barge_in,
+    coalesce(turns.is_barge_in, measured.is_barge_in) as is_barge_in,
     turns.is_cancelled,
     turns.agent_name,
     turns.model_version,
@@ -84,6 +84,15 @@ inner join {{ source('governance', 'loads') }} as loads
         session_starts.session_date = loads.day
         and loads.dataset = 'marts'
         and loads.is_live
+-- the day is part of the key: within one, a measurement is unique, so no turn can be multiplied
+left join {{ ref('stg_turn_metrics') }} as measured
+    on
+        turns.turn_date = measured.turn_date
+        and turns.session_id = measured.session_id
+        and turns.turn_number = measured.turn_number
+        and turns.call_id is not distinct from measured.call_id
+        and turns.source = measured.source
+        and measured.turn_date between {{ window_start() }} and {{ window_end() }} + {{ var('session_span_days') }}
 where
     -- repeats the join's bounds as constants so that the planner reads only these partitions
     turns.turn_date between {{ window_start() }} and {{ window_end() }} + {{ var('session_span_days') }}

@@ -33,6 +33,7 @@ select
     agent_name,
     model_version,
     deployment_id,
+    extra ->> 'call_id' as call_id,
     experiment_id,
     experiment_variant,
     session_outcome,

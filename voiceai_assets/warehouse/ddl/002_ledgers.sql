@@ -1,16 +1,3 @@
--- What lies in landing, as last looked at.
-create table if not exists governance.landing_files (
-  path text primary key,
-  adapter text not null,
-  size_bytes bigint not null,
-  mtime_ns bigint not null,
-  sha256 text not null,
-  rows_by_day jsonb not null,
-  home_day date,
-  problem text,
-  indexed_at timestamptz not null default now()
-);
-
 -- One row per distinct content of a day; the live one is what the tables hold now.
 create table if not exists governance.loads (
   dataset text not null,
@@ -65,8 +52,7 @@ create table if not exists governance.quarantine (
   line bigint not null,
   reason text not null,
   message text not null,
-  raw_text text,
-  primary key (dataset, day, file, line)
+  raw_text text
 );
 
 -- Verdicts of single expectations. The key is the promise that a stale pass never certifies new data.

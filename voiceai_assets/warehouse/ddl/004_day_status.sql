@@ -4,18 +4,19 @@ with
 landed as (
   select
     t.day::date as day,
-    count(*) as files,
+    count(distinct f.path) as files,
     sum(t.records::bigint) as records,
-    array_agg(f.path || ':' || f.sha256 order by f.path) as content
+    array_agg(d.dataset || ':' || f.path || ':' || f.sha256 order by d.dataset, f.path) as content
   from governance.landing_files f
-  cross join lateral jsonb_each_text(f.rows_by_day) as t (day, records)
+  cross join lateral jsonb_each(f.rows) as d (dataset, by_day)
+  cross join lateral jsonb_each_text(d.by_day) as t (day, records)
   where f.problem is null
   group by 1
 ),
 loaded_content as (
-  select day, array_agg(file || ':' || sha256 order by file) as content
+  select day, array_agg(dataset || ':' || file || ':' || sha256 order by dataset, file) as content
   from governance.load_files
-  where dataset = 'turns'
+  where problem is null and rows_in > 0
   group by day
 ),
 turns as (

@@ -1,0 +1,205 @@
+"""Five sources from landing to raw: every record is booked, and what a source computed itself can be computed again."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.world import World, session
+
+BAKAME = (
+    "timestamp,phone_number,session_id,module_name,interaction_type,user_input,ai_response,session_duration,"
+    "emotional_data,gamification_data,call_id,turn,asr_ms,llm_ms,tts_ms,total_ms,tokens_in,tokens_out,asr_confidence,error"
+).split(",")
+
+
+def _land(world: World, adapter: str, *paths: Path) -> None:
+    folder = world.settings.landing / adapter
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in paths:
+        shutil.copyfile(path, folder / path.name)
+    world.look()
+
+
+def _write_csv(path: Path, header: list[str], rows: list[dict[str, Any]]) -> Path:
+    with path.open("w", newline="") as out:
+        writer = csv.DictWriter(out, header)
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def _accounts(world: World) -> dict[str, tuple[int, int, int, int]]:
+    """Dataset -> in, loaded, quarantined, repeated, of everything that is live."""
+    return {
+        row["dataset"]: (int(row["i"]), int(row["l"]), int(row["q"]), int(row["d"]))
+        for row in world.query(
+            "select dataset, sum(rows_in) i, sum(rows_loaded) l, sum(rows_quarantined) q, sum(rows_duplicate) d "
+            "from governance.loads where is_live and dataset <> 'marts' group by 1"
+        )
+    }
+
+
+def test_irembo_is_filed_by_session_and_its_aggregates_recompute_exactly(world: World, irembo: Path) -> None:
+    _land(world, "irembo", *sorted(irembo.glob("*.csv")))
+    world.run("2025-01-01", "2025-04-30")
+    accounts = _accounts(world)
+    assert {dataset: counts[0] for dataset, counts in accounts.items()} == {
+        "turns": 6500,
+        "sessions": 1200,
+        "session_metrics": 1196,
+        "applications": 900,
+        "users": 500,
+    }
+    assert all(i == loaded + refused + repeated for i, loaded, refused, repeated in accounts.values())
+    # a turn lies on the day of its session, whatever its own date
+    strays = world.query(
+        "select count(*) from raw.turns t join raw.sessions s using (session_id) where t.turn_date <> s.session_date"
+    )
+    assert strays[0]["count"] == 0
+    differing = world.query(
+        """
+        with found as (
+          select session_id,
+            avg(coalesce(asr_confidence, (extra ->> 'asr_confidence')::float8)) as asr,
+            avg(intent_confidence) as intent,
+            avg((error_type = 'misunderstanding' and error_type is not null)::int) as misunderstood,
+            avg((error_type = 'silence' and error_type is not null)::int) as silent
+          from raw.turns group by session_id
+        )
+        select m.session_id from raw.session_metrics m left join found f using (session_id)
+        where f.session_id is null
+          or abs(f.asr - m.avg_asr_confidence) > 1e-9 or abs(f.intent - m.avg_intent_confidence) > 1e-9
+          or abs(f.misunderstood - m.misunderstanding_rate) > 1e-9 or abs(f.silent - m.silence_rate) > 1e-9
+        """
+    )
+    assert differing == []
+
+
+def test_converza_documents_become_calls_and_turns(world: World, converza: Path) -> None:
+    _land(world, "converza", *sorted(converza.glob("*.json")))
+    days = [row["day"] for row in world.query(
+        "select distinct d.day from governance.landing_files f, jsonb_each(f.rows) r (dataset, days), "
+        "jsonb_object_keys(r.days) d (day) order by 1"
+    )]  # fmt: skip
+    for day in days[:2]:
+        world.run(day)
+    found = world.query(
+        "select count(*) as calls, count(distinct t.session_id) as sessions, count(t.*) as turns from raw.calls c "
+        "left join raw.turns t on t.session_id = c.call_id group by c.call_date order by c.call_date"
+    )
+    assert len(found) == 2
+    assert all(row["turns"] >= 4 for row in found)
+    spoken = world.query("select speaker, count(*) from raw.turns group by 1 order by 1")
+    assert {row["speaker"] for row in spoken} == {"agent", "user"}
+    accounts = _accounts(world)
+    assert accounts["calls"][1] >= 2
+    assert accounts["turns"][2] == accounts["calls"][2] == 0
+
+
+def test_bakame_turns_find_their_metrics(world: World, tmp_path: Path) -> None:
+    common = {"phone_number": "+250788123456", "session_id": "s1", "module_name": "english", "call_id": "CA1"}
+    rows = [
+        {**common, "timestamp": "2026-08-01T10:00:00.123Z", "interaction_type": "voice", "turn": 1,
+         "user_input": "hello, teach me", "ai_response": "gladly", "emotional_data": '{"sentiment": "positive"}'},
+        {**common, "timestamp": "2026-08-01T10:00:02.000Z", "interaction_type": "turn_metrics", "turn": 1,
+         "module_name": "metrics", "asr_ms": 234.5, "llm_ms": 800, "tts_ms": 300, "total_ms": 1400, "tokens_in": 25,
+         "tokens_out": 45, "asr_confidence": 0.95},
+        {**common, "timestamp": "2026-08-01T11:00:00.000Z", "interaction_type": "sms", "call_id": "", "turn": "",
+         "user_input": "thanks", "emotional_data": "{broken"},
+    ]  # fmt: skip
+    _land(world, "bakame", _write_csv(tmp_path / "user_sessions_2026-08-01.csv", BAKAME, rows))
+    world.run("2026-08-01")
+    assert _accounts(world) == {"turns": (2, 2, 0, 0), "turn_metrics": (1, 1, 0, 0)}
+    staged = world.query(
+        "select channel, asr_ms, total_ms, tokens_out, asr_confidence from intermediate.int_turns_sessionised "
+        "order by 1"
+    )
+    assert staged == [
+        {"channel": "sms", "asr_ms": None, "total_ms": None, "tokens_out": None, "asr_confidence": None},
+        {"channel": "voice", "asr_ms": 234.5, "total_ms": 1400.0, "tokens_out": 45, "asr_confidence": 0.95},
+    ]
+    stored = json.dumps(world.query("select * from raw.turns"), default=str)
+    assert "788123456" not in stored
+    assert world.certified() == {"2026-08-01": 1}
+
+
+def test_events_and_experiment_tables_are_loaded_beside_turns(world: World, tmp_path: Path) -> None:
+    event = {
+        "id": "e1", "event_type": "message_sent", "unit_id": "user-7", "timestamp": "2026-08-01T10:00:00Z",
+        "context": {"session_id": "c1", "flow_id": "f"}, "metrics": {"turn_number": 1, "latency_ms": 300},
+        "payload": {}, "experiments": [{"experiment_id": "x", "variant_id": "v"}],
+    }  # fmt: skip
+    path = tmp_path / "events_2026-08-01.jsonl"
+    path.write_text(json.dumps(event) + "\n" + json.dumps(event) + "\n" + '{"id": "e2"}\n')
+    _land(world, "events", path)
+    world.land("turns-2026-08-01.jsonl", session("s", "2026-08-01T10:00"))
+    world.run("2026-08-01")
+    assert _accounts(world)["experiment_events"] == (3, 1, 1, 1)
+    refused = world.query("select file, line, reason from governance.quarantine")
+    assert refused == [{"file": "events/events_2026-08-01.jsonl", "line": 3, "reason": "missing_field"}]
+    stored = world.query("select unit_id, context ->> 'flow_id' as flow from raw.experiment_events")
+    assert stored[0]["flow"] == "f"
+    assert stored[0]["unit_id"] != "user-7"
+    # half of the dataset was refused: the day is blocked, and says which dataset
+    assert world.status("2026-08-01") == "blocked"
+    assert any(
+        r["check"] == "intake_is_complete.quarantine_stays_under_one_percent" for r in world.reasons("2026-08-01")
+    )
+
+
+def test_a_renamed_column_blocks_its_day_naming_file_and_column(world: World, tmp_path: Path) -> None:
+    world.land("turns-2026-08-01.jsonl", session("s", "2026-08-01T10:00"))
+    renamed = tmp_path / "more-2026-08-01.csv"
+    renamed.write_text("session,turn_number,timestamp\na,1,2026-08-01T10:00:00\n")
+    _land(world, "canonical", renamed)
+    world.run("2026-08-01")
+    assert world.status("2026-08-01") == "blocked"
+    reasons = world.reasons("2026-08-01")
+    assert reasons[0]["check"] == "intake_is_complete.every_file_was_read"
+    problem = world.query("select problem from governance.load_files where problem is not null")[0]["problem"]
+    assert "canonical/more-2026-08-01.csv: no column session_id; it has session, turn_number, timestamp" in problem
+    assert _accounts(world)["turns"] == (3, 3, 0, 0)
+
+    (world.landing / renamed.name).write_text("session_id,turn_number,timestamp\na,1,2026-08-01T10:00:00\n")
+    world.look()
+    world.run("2026-08-01")
+    assert world.status("2026-08-01").startswith("certified")
+    assert _accounts(world)["turns"] == (4, 4, 0, 0)
+
+
+def test_a_dataset_that_lost_its_file_is_emptied(world: World, tmp_path: Path) -> None:
+    world.land("turns-2026-08-01.jsonl", session("s", "2026-08-01T10:00"))
+    folder = world.landing / "sessions"
+    folder.mkdir()
+    (folder / "a-2026-08-01.csv").write_text("session_id,started_at\ns,2026-08-01T10:00:00\n")
+    world.look()
+    world.run("2026-08-01")
+    assert _accounts(world)["sessions"] == (1, 1, 0, 0)
+    (folder / "a-2026-08-01.csv").unlink()
+    world.look()
+    world.run("2026-08-01")
+    assert world.query("select count(*) from raw.sessions")[0]["count"] == 0
+    assert "sessions" not in _accounts(world)
+    assert world.status("2026-08-01").startswith("certified")
+
+
+@pytest.mark.parametrize("name", ["turns-2026-08-01.csv", "turns-2026-08-01.parquet", "turns-2026-08-01.csv.gz"])
+def test_the_same_turns_in_another_format_give_the_same_marts(world: World, tmp_path: Path, name: str) -> None:
+    import pandas as pd
+
+    rows = pd.DataFrame(session("s", "2026-08-01T10:00") + session("t", "2026-08-01T12:00", turns=5))
+    path = world.landing / name
+    rows.to_parquet(path) if name.endswith("parquet") else rows.to_csv(path, index=False)
+    world.look()
+    world.run("2026-08-01")
+    assert world.certified() == {"2026-08-01": 2}
+    found = world.query(
+        "select sum(turn_count) as turns, avg(avg_asr_confidence) as asr from marts.fact_voice_ai_sessions"
+    )
+    assert (int(found[0]["turns"]), round(found[0]["asr"], 9)) == (8, 0.8)

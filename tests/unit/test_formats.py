@@ -1,0 +1,312 @@
+"""From files to records, format by format: lines, quotes, columns, damage, compression. No server."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from voiceai_assets.lake.mending import CannotMendError, mend, texts_of
+from voiceai_assets.lake.reading import Block, UnreadableFileError, csvs, read_blocks
+from voiceai_assets.lake.reading import bytes as bytes_module
+
+
+def records_of(path: Path) -> list[dict[str, Any]]:
+    """Line, problem and columns (by name) of every record."""
+    found = []
+    for block in read_blocks(path):
+        for row in block.rows.to_pylist():
+            columns = {name: row[f"c{i}"] for i, name in enumerate(block.columns or ())}
+            found.append({"line": row["line"], "problem": row["problem"], **columns})
+    return found
+
+
+def csv_file(tmp_path: Path, content: bytes | str, name: str = "x.csv") -> Path:
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def blocks_of(path: Path) -> list[Block]:
+    return list(read_blocks(path))
+
+
+# -- CSV -------------------------------------------------------------------------------------------------------------
+
+
+def test_columns_are_found_by_name_in_whatever_order(tmp_path: Path) -> None:
+    path = csv_file(tmp_path, "b,a\n2,1\n4,3\n")
+    assert [(r["a"], r["b"]) for r in records_of(path)] == [("1", "2"), ("3", "4")]
+
+
+def test_quoted_fields_may_hold_delimiters_quotes_and_newlines(tmp_path: Path) -> None:
+    path = csv_file(tmp_path, 'a,b\n"x,y","he said ""no"""\n"two\nlines",z\nlast,row\n')
+    assert [(r["line"], r["a"], r["b"]) for r in records_of(path)] == [
+        (2, "x,y", 'he said "no"'),
+        (3, "two\nlines", "z"),
+        (5, "last", "row"),
+    ]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_the_delimiter_is_the_one_that_the_header_uses(tmp_path: Path, delimiter: str) -> None:
+    path = csv_file(tmp_path, f"a{delimiter}b\n1{delimiter}2\n")
+    assert records_of(path) == [{"line": 2, "problem": None, "a": "1", "b": "2"}]
+
+
+def test_a_row_of_another_width_is_refused_with_its_line_and_the_others_stand(tmp_path: Path) -> None:
+    path = csv_file(tmp_path, "a,b\n1,2\n1,2,3\nonly\n5,6\n")
+    found = records_of(path)
+    assert [r["line"] for r in found] == [2, 3, 4, 5]
+    assert [r["problem"] for r in found] == [
+        None,
+        "wrong_shape: 3 columns where the header has 2",
+        "wrong_shape: 1 columns where the header has 2",
+        None,
+    ]
+    assert found[3]["a"] == "5"
+
+
+def test_a_stray_quote_inside_a_field_is_only_a_character(tmp_path: Path) -> None:
+    path = csv_file(tmp_path, 'a,b\n5" pipe,x\n"q""q",y\n')
+    assert [(r["line"], r["a"]) for r in records_of(path)] == [(2, '5" pipe'), (3, 'q"q')]
+
+
+def test_stray_quotes_that_cancel_out_do_not_shift_lines(tmp_path: Path) -> None:
+    path = csv_file(tmp_path, 'a,b\nx" y,1\n"two\nlines",2\nz" w,3\nlast,4\n')
+    assert [(r["line"], r["a"]) for r in records_of(path)] == [(2, 'x" y'), (3, "two\nlines"), (5, 'z" w'), (6, "last")]
+
+
+@pytest.mark.parametrize("content", [b"", b"\n\n", b"\xef\xbb\xbf", b"a,b\n", b"a,b"])
+def test_a_csv_without_rows_gives_no_record(tmp_path: Path, content: bytes) -> None:
+    assert records_of(csv_file(tmp_path, content)) == []
+
+
+def test_a_header_that_names_a_column_twice_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableFileError, match="names a column twice: 'a'"):
+        records_of(csv_file(tmp_path, "a,b,a\n1,2,3\n"))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_encodings_with_a_mark_are_understood(tmp_path: Path, encoding: str) -> None:
+    assert records_of(csv_file(tmp_path, "naïve,b\né,2\n".encode(encoding)))[0]["naïve"] == "é"
+
+
+def test_a_row_in_latin_1_is_refused_with_its_line(tmp_path: Path) -> None:
+    found = records_of(csv_file(tmp_path, b"a,b\ngood,1\nM\xfcller,2\ngood,3\n"))
+    assert [(r["line"], r["problem"] is None) for r in found] == [(2, True), (3, False), (4, True)]
+    assert found[1]["problem"].startswith("encoding:")
+
+
+def test_windows_newlines_and_a_missing_last_newline_are_ordinary(tmp_path: Path) -> None:
+    assert [(r["line"], r["b"]) for r in records_of(csv_file(tmp_path, "a,b\r\n1,2\r\n\r\n3,4"))] == [
+        (2, "2"),
+        (4, "4"),
+    ]
+
+
+def test_a_quote_that_is_never_closed_marks_the_file_as_cut_off(tmp_path: Path) -> None:
+    blocks = blocks_of(csv_file(tmp_path, 'a,b\n1,2\n"open,3\n4,5\n'))
+    assert blocks[-1].is_cut_off
+
+
+@pytest.mark.parametrize("name", ["x.csv.gz"])
+def test_a_truncated_archive_gives_its_rows_and_then_says_so(tmp_path: Path, name: str) -> None:
+    whole = gzip.compress(("a,b\n" + "".join(f"{i},{i * 7919 % 1000003}\n" for i in range(50_000))).encode())
+    blocks = blocks_of(csv_file(tmp_path, whole[: len(whole) // 2], name))
+    assert blocks[-1].is_damaged
+    assert blocks[-1].rows["problem"].to_pylist() == ["truncated_archive"]
+
+
+def test_a_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bytes_module, "SMALLEST_BOMB", 2**20)
+    monkeypatch.setattr(bytes_module, "BLOCK_BYTES", 2**18)
+    path = csv_file(tmp_path, gzip.compress(b"a,b\n" + b"0,0\n" * 2**22), "bomb.csv.gz")
+    assert blocks_of(path)[-1].is_damaged
+
+
+def test_a_record_longer_than_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from voiceai_assets.lake.reading import lines
+
+    monkeypatch.setattr(lines, "LONGEST_LINE", 1000)
+    path = csv_file(tmp_path, json.dumps({"a": "x" * 2000}) + '\n{"a": 1}\n', "x.jsonl")
+    assert [r["problem"] and r["problem"][:8] for r in records_of(path)] == ["too_long", None]
+
+
+def test_chunks_do_not_change_what_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = "".join(f'{i},"text {i}\nsecond ""line""","x,y"\n' for i in range(300))
+    path = csv_file(tmp_path, "a,b,c\n" + rows)
+    whole = records_of(path)
+    monkeypatch.setattr(bytes_module, "BLOCK_BYTES", 97)
+    assert records_of(path) == whole
+    assert len(whole) == 300
+
+
+cells = st.text(
+    alphabet=st.characters(codec="utf-8", exclude_characters="\0\r\ufeff", exclude_categories=("Cs",)), max_size=12
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(rows=st.lists(st.tuples(cells, cells, cells), min_size=1, max_size=8), quote=st.booleans())
+def test_whatever_a_csv_writer_wrote_is_read_back(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str, str]], quote: bool
+) -> None:
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, quoting=csv.QUOTE_ALL if quote else csv.QUOTE_MINIMAL, lineterminator="\n")
+    writer.writerow(["a", "b", "c"])
+    writer.writerows(rows)
+    path = tmp_path_factory.mktemp("csv") / "x.csv"
+    path.write_bytes(out.getvalue().encode())
+    assert [(r["a"] or "", r["b"] or "", r["c"] or "") for r in records_of(path)] == rows
+
+
+@settings(max_examples=200, deadline=None)
+@given(content=st.binary(max_size=200))
+def test_no_bytes_make_the_reader_raise_anything_but_its_own_error(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
+    folder = tmp_path_factory.mktemp("any")
+    for name in ("x.csv", "x.jsonl", "x.json", "x.parquet", "x.csv.gz", "x.jsonl.zst"):
+        path = folder / name
+        path.write_bytes(content)
+        try:
+            for block in read_blocks(path):
+                assert block.rows["line"].null_count == 0
+        except UnreadableFileError:
+            pass
+
+
+@settings(max_examples=100, deadline=None)
+@given(content=st.text(alphabet='ab,"\n', max_size=80))
+def test_fast_and_slow_reading_agree(tmp_path_factory: pytest.TempPathFactory, content: str) -> None:
+    data = content.encode()
+    if not data.strip(b"\n"):
+        return
+    fast = csvs._block(data, 1, ("x", "y"), ",", is_last=True).rows.to_pydict()
+    slow = csvs._slow_block(data, 1, ("x", "y"), ",", is_last=True).rows.to_pydict()
+    assert {k: fast[k] for k in ("line", "problem", "c0", "c1")} == {
+        k: slow[k] for k in ("line", "problem", "c0", "c1")
+    }
+
+
+# -- Parquet ---------------------------------------------------------------------------------------------------------
+
+
+def test_parquet_columns_become_text_as_in_every_other_format(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    stamp = pa.array([1_754_042_400_000_000], pa.timestamp("us", tz="UTC"))
+    pq.write_table(pa.table({"t": stamp, "n": [3], "x": [0.5], "l": [["a", "b"]], "none": pa.nulls(1)}), path)
+    assert records_of(path) == [
+        {
+            "line": 1,
+            "problem": None,
+            "t": "2025-08-01 10:00:00+00",
+            "n": "3",
+            "x": "0.5",
+            "l": '["a","b"]',
+            "none": None,
+        }
+    ]
+
+
+def test_parquet_rows_are_numbered_across_batches(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"a": np.arange(250_000)}), path)
+    lines = [line for block in read_blocks(path) for line in (block.rows["line"][0].as_py(), block.last_line)]
+    assert (lines[0], lines[-1]) == (1, 250_000)
+
+
+def test_half_a_parquet_file_cannot_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"a": np.arange(10_000)}), path)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(UnreadableFileError, match="no whole Parquet file"):
+        records_of(path)
+
+
+# -- documents -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "records"),
+    [
+        ('{"a":\n 1}', 1),
+        ('[{"a": 1}, {"a": 2}]', 2),
+        ('{"a": 1}\n{"a": 2}\n{"a": 3}\n', 3),
+        ("[]", 0),
+        ("   \n", 0),
+    ],
+)
+def test_a_document_is_an_object_a_list_or_lines(tmp_path: Path, content: str, records: int) -> None:
+    assert len(records_of(csv_file(tmp_path, content, "x.json"))) == records
+
+
+def test_half_a_document_is_one_record_that_breaks_off(tmp_path: Path) -> None:
+    (block,) = blocks_of(csv_file(tmp_path, '{"a": {"b": 1', "x.json"))
+    assert block.is_cut_off
+    assert block.rows.num_rows == 1
+
+
+def test_a_name_without_a_known_ending_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableFileError, match=r"no reader for \.xlsx"):
+        records_of(csv_file(tmp_path, b"PK", "x.xlsx"))
+
+
+# -- unknown columns -------------------------------------------------------------------------------------------------
+
+
+def test_unknown_csv_columns_are_kept_as_json_without_empty_ones(tmp_path: Path) -> None:
+    (block,) = blocks_of(csv_file(tmp_path, 'a,odd "name,b\n1,,2\n3,x,\n'.replace('odd "name', "odd'name")))
+    with duckdb.connect() as db:
+        db.register("block", block.rows)
+        found = db.execute(f"SELECT {block.unknown_sql(['a'])} FROM block ORDER BY line").fetchall()
+    assert [json.loads(value) for (value,) in found] == [{"b": "2"}, {"odd'name": "x"}]
+
+
+# -- mending ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["x.jsonl", "x.jsonl.gz", "x.jsonl.zst"])
+def test_a_record_is_replaced_in_its_place_and_the_rest_keeps_its_bytes(tmp_path: Path, name: str) -> None:
+    content = b'{"a": 1}\r\n\n{"a": bro\n{"a": 3}'
+    path = tmp_path / name
+    compression = {".gz": "gzip", ".zst": "zstd"}.get(path.suffix)
+    with pa.output_stream(str(path), compression=compression) as out:
+        out.write(content)
+    packed = path.read_bytes()
+    assert texts_of(path, [3]) == {3: '{"a": bro'}
+    mend(path, {3: '{"a": 2}'}, tmp_path / "kept" / "old")
+    with pa.input_stream(str(path), compression=compression) as mended:
+        assert mended.read() == b'{"a": 1}\r\n\n{"a": 2}\n{"a": 3}'
+    assert (tmp_path / "kept" / "old").read_bytes() == packed
+
+
+def test_a_csv_record_of_several_lines_is_replaced_as_one(tmp_path: Path) -> None:
+    path = csv_file(tmp_path, 'a,b\n"one\ntwo",1,9\nx,2\n')
+    mend(path, {2: "whole,1"}, tmp_path / "old")
+    assert path.read_text() == "a,b\nwhole,1\nx,2\n"
+
+
+def test_an_empty_correction_removes_the_record(tmp_path: Path) -> None:
+    path = csv_file(tmp_path, "1\n2\n3\n", "x.jsonl")
+    mend(path, {2: ""}, tmp_path / "old")
+    assert path.read_text() == "1\n3\n"
+
+
+def test_a_line_without_a_record_and_a_parquet_file_cannot_be_mended(tmp_path: Path) -> None:
+    with pytest.raises(CannotMendError, match="no record begins on line 9"):
+        mend(csv_file(tmp_path, "1\n", "x.jsonl"), {9: "x"}, tmp_path / "old")
+    with pytest.raises(CannotMendError, match="land the file again"):
+        mend(tmp_path / "x.parquet", {1: "x"}, tmp_path / "old")

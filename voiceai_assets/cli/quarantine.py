@@ -1,0 +1,121 @@
+"""``voiceai quarantine``: look at refused records, take them out as they arrived, put corrected ones back.
+
+Belongs here: words, tables and files of the command. Does not belong here: records in files (``lake.mending``).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from voiceai_assets.lake.mending import CannotMendError, mend, texts_of
+from voiceai_assets.pipeline import Pipeline
+from voiceai_assets.warehouse import ledger
+
+_QUERY = """
+select day::text, dataset, file, line, reason, message, raw_text from governance.quarantine
+where day between coalesce(%(first)s::date, day) and coalesce(%(last)s::date, day)
+and reason = coalesce(%(reason)s, reason) and file = coalesce(%(file)s, file)
+order by day, file, line
+"""
+
+
+def refused(
+    pipeline: Pipeline, first: str | None, last: str | None, reason: str | None, file: str | None
+) -> list[dict[str, Any]]:
+    """Refused records of the days as they were last loaded; texts are redacted."""
+    chosen = {"first": first, "last": last, "reason": reason, "file": file}
+    with pipeline.warehouse.connect() as connection:
+        return ledger.rows(connection, _QUERY, chosen)
+
+
+def show(records: list[dict[str, Any]], limit: int, console: Console) -> int:
+    """A table of the records and a count by reason; returns the exit status."""
+    if not records:
+        console.print("nothing is in quarantine")
+        return 0
+    table = Table("day", "file", "line", "reason", "message", "record (redacted)", box=None, header_style="bold")
+    for record in records[:limit]:
+        text = (record["raw_text"] or "").strip()
+        cells = (record["day"], record["file"], str(record["line"]), record["reason"], record["message"], text[:120])
+        table.add_row(*map(escape, cells))
+    console.print(table)
+    if len(records) > limit:
+        console.print(f"... and {len(records) - limit:,} more; --limit shows them")
+    reasons = Counter(record["reason"] for record in records)
+    console.print(f"{len(records):,} refused: " + ", ".join(f"{n:,} {reason}" for reason, n in reasons.most_common()))
+    console.print("next: voiceai quarantine --export FILE, correct it, voiceai quarantine --mend FILE")
+    return 0
+
+
+def export(pipeline: Pipeline, records: list[dict[str, Any]], target: Path, console: Console) -> int:
+    """Write the records as they arrived, one JSON object per line; readable by the owner alone."""
+    by_file: dict[str, list[dict[str, Any]]] = {}
+    for record in records:
+        by_file.setdefault(record["file"], []).append(record)
+    written = 0
+    draft = target.with_name(f".{target.name}.part")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
+        for file, found in by_file.items():
+            path = pipeline.settings.landing / file
+            texts = texts_of(path, {record["line"] for record in found}) if path.exists() else {}
+            for record in found:
+                if record["line"] in texts:
+                    kept = {key: record[key] for key in ("day", "dataset", "file", "line", "reason", "message")}
+                    out.write(json.dumps({**kept, "record": texts[record["line"]]}, ensure_ascii=False) + "\n")
+                    written += 1
+    draft.replace(target)
+    console.print(f"{written:,} record(s) in {target}, as they arrived: [yellow]they may hold personal data[/]")
+    console.print(f'correct "record" in each line (empty removes it), then: voiceai quarantine --mend {target}')
+    return 0
+
+
+def put_back(pipeline: Pipeline, source: Path, console: Console, errors: Console) -> int:
+    """Replace the records in their files and say which days to run; returns the exit status."""
+    try:
+        corrections = _read(source.read_text().splitlines())
+    except (OSError, ValueError) as error:
+        errors.print(f"[red]error:[/] {source}: {escape(str(error))}")
+        return 1
+    failed = False
+    for file, records in corrections.items():
+        path = pipeline.settings.landing / file
+        if not path.resolve().is_relative_to(pipeline.settings.landing.resolve()) or not path.is_file():
+            errors.print(f"[red]not mended:[/] {escape(file)} is not in landing")
+            failed = True
+            continue
+        known = {f.path: f for f in pipeline.files()}
+        sha = known[file].sha256[:16] if file in known else "unknown"
+        try:
+            mend(path, records, pipeline.settings.home / "replaced" / f"{sha}-{path.name}")
+        except CannotMendError as error:
+            errors.print(f"[red]not mended:[/] {escape(str(error))}")
+            failed = True
+            continue
+        console.print(f"mended {len(records):,} record(s) of {escape(file)}")
+    found = pipeline.look_into_landing(quiet_seconds=0)
+    days = sorted({day for f in found.fresh for day in f.days})
+    if days:
+        console.print(f"next: voiceai materialize --from {days[0]} --to {days[-1]}")
+    return 1 if failed else 0
+
+
+def _read(lines: Iterable[str]) -> dict[str, dict[int, str]]:
+    corrections: dict[str, dict[int, str]] = {}
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            found = json.loads(line)
+            corrections.setdefault(str(found["file"]), {})[int(found["line"])] = str(found["record"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"line {number} is no exported record ({error})") from error
+    return corrections

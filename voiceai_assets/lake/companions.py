@@ -1,0 +1,70 @@
+"""Files that say which day the rows of another file belong to: sessions, for turns whose own dates mean nothing.
+
+Belongs here: finding and reading them. Does not belong here: what is done with the day.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from fnmatch import fnmatch
+from pathlib import Path, PurePosixPath
+
+import duckdb
+
+from voiceai_assets.adapters import tables_for
+from voiceai_assets.adapters.base import Table, split_name
+from voiceai_assets.lake.reading import UnreadableFileError, read_blocks
+from voiceai_assets.lake.reading.block import quoted
+
+
+def companions_of(landing: Path, path: str) -> list[str]:
+    """Paths below landing of the files that a file's days depend on."""
+    patterns = {table.day_of.files for table in tables_for(path) if table.day_of}
+    folder = PurePosixPath(path).parent
+    if not patterns:
+        return []
+    return sorted(
+        (folder / other.name).as_posix()
+        for other in (landing / folder).iterdir()
+        if other.is_file()
+        and not other.is_symlink()
+        and tables_for((folder / other.name).as_posix())
+        and any(fnmatch(split_name(other.name)[0], pattern) for pattern in patterns)
+    )
+
+
+def lookup_table(landing: Path, path: str, table: Table, db: duckdb.DuckDBPyConnection) -> str | None:
+    """Read a file's companions into a temporary table ``(key, day)`` and give its name; None where it needs none.
+
+    The earliest day counts where companions contradict one another; companions that cannot be read say nothing.
+    """
+    if table.day_of is None:
+        return None
+    paths = companions_of(landing, path)
+    stats = [(p, (landing / p).stat().st_mtime_ns) for p in paths]
+    name = "days_" + hashlib.sha256(repr((stats, table.day_of)).encode()).hexdigest()[:16]
+    if db.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = ?", [name]).fetchall() == [(1,)]:
+        return name
+    found = f"{name}_found"
+    db.execute(f"CREATE OR REPLACE TEMP TABLE {found} (key VARCHAR, day DATE)")
+    for companion in paths:
+        _read(landing / companion, table, found, db)
+    db.execute(f"CREATE TEMP TABLE {name} AS SELECT key, min(day) AS day FROM {found} GROUP BY key")
+    db.execute(f"DROP TABLE {found}")
+    return name
+
+
+def _read(path: Path, table: Table, target: str, db: duckdb.DuckDBPyConnection) -> None:
+    assert table.day_of is not None
+    key, day = table.day_of.key, table.day_of.date
+    try:
+        for block in read_blocks(path):
+            db.register("companion", block.rows)
+            db.execute(
+                f"INSERT INTO {target} SELECT trim(s.{quoted(key)}), try_cast(left(trim(s.{quoted(day)}), 10) AS DATE) "
+                f"FROM (SELECT {block.record_sql([key, day])} AS s FROM companion) "
+                f"WHERE s.{quoted(key)} IS NOT NULL AND try_cast(left(trim(s.{quoted(day)}), 10) AS DATE) IS NOT NULL"
+            )
+            db.unregister("companion")
+    except UnreadableFileError:
+        return

@@ -1,0 +1,104 @@
+"""A block of records: what every format is read into.
+
+Belongs here: how SQL sees a record. Does not belong here: bytes (the readers), contracts (``lake.typing``).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+#: What each block has: line in the file (from 1), its text where the format has any, why it could not be read.
+BLOCK = pa.schema([("line", pa.int64()), ("text", pa.string()), ("problem", pa.string())])
+
+
+class UnreadableFileError(ValueError):
+    """A file that cannot be read as a whole; the message names the file and says why."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Records of one file, in its order.
+
+    Attributes:
+        rows: ``line``, ``text``, ``problem``, and for formats with columns one text column ``c0``, ``c1``, ... each.
+        columns: names of those columns; None where a record is a JSON object in ``text``.
+        is_cut_off: whether the last record may have been broken off by the end of the file.
+        is_damaged: whether the file broke off here (a truncated archive).
+    """
+
+    rows: pa.Table
+    columns: tuple[str, ...] | None = None
+    is_cut_off: bool = False
+    is_damaged: bool = False
+
+    @property
+    def last_line(self) -> int:
+        """Line of the last record, 0 in an empty block."""
+        return self.rows["line"][-1].as_py() if self.rows.num_rows else 0
+
+    @property
+    def keys_sql(self) -> str | None:
+        """DuckDB: list of a JSON record's keys; None where ``columns`` says it for all records."""
+        return None if self.columns is not None else f"CASE WHEN {_IS_OBJECT} THEN TRY(json_keys(text)) END"
+
+    def record_sql(self, wanted: Iterable[str], json_columns: Iterable[str] = ()) -> str:
+        """DuckDB: struct of the wanted columns as text (JSON where said so), null where the text is no record."""
+        as_json = set(json_columns)
+        shape = {name: "JSON" if name in as_json else "VARCHAR" for name in sorted(set(wanted) | as_json)}
+        if self.columns is None:
+            # TRY instead of json_valid in front: one parse of the text instead of two
+            record = f"CASE WHEN {_IS_OBJECT} THEN TRY(json_transform(text, {literal(json.dumps(shape))})) END"
+        else:
+            place = {name: f"c{index}" for index, name in enumerate(self.columns)}
+            members = ", ".join(f"{quoted(n)} := {_member(place.get(n), kind)}" for n, kind in shape.items())
+            record = f"struct_pack({members or 'nothing := NULL'})"
+        return f"CASE WHEN problem IS NULL THEN {record} END"
+
+    def unknown_sql(self, known: Iterable[str]) -> str:
+        """DuckDB: JSON object of what a record holds beyond the known columns, or null."""
+        names = sorted(set(known))
+        if self.columns is None:
+            # a merge patch (RFC 7396) whose members are null deletes those members: what stays is what is not known
+            erase = literal(json.dumps(dict.fromkeys(names)))
+            listed = ", ".join(map(literal, names))
+            others = f"list_filter({self.keys_sql}, lambda key: key NOT IN ({listed}))"
+            return f"CASE WHEN problem IS NULL AND len({others}) > 0 THEN json_merge_patch(text, {erase}) END"
+        extra = [(name, f"c{i}") for i, name in enumerate(self.columns) if name not in names]
+        if not extra:
+            return "CAST(NULL AS JSON)"
+        members = ", ".join(f"{literal(name)}, {column}" for name, column in extra)
+        any_filled = " OR ".join(f"{column} IS NOT NULL" for _, column in extra)
+        # patching an empty object drops the members that are null
+        return f"CASE WHEN {any_filled} THEN json_merge_patch('{{}}', json_object({members})) END"
+
+    def text_sql(self) -> str:
+        """DuckDB: the record as text, for quarantine."""
+        if self.columns is None or "text" in self.rows.column_names:
+            return "text"
+        members = ", ".join(f"{literal(name)}, c{i}" for i, name in enumerate(self.columns))
+        return f"CAST(json_object({members}) AS VARCHAR)"
+
+
+_IS_OBJECT = "starts_with(ltrim(text), '{')"
+
+
+def _member(column: str | None, kind: str) -> str:
+    if column is None:
+        return f"CAST(NULL AS {kind})"
+    if kind == "JSON":  # what is no JSON stays as a JSON string, so that it can be refused by name and not lost
+        return f"CASE WHEN json_valid({column}) THEN CAST({column} AS JSON) ELSE to_json({column}) END"
+    return column
+
+
+def literal(text: str) -> str:
+    """A text as SQL literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def quoted(name: str) -> str:
+    """A name as SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
