@@ -23,6 +23,7 @@ import dagster as dg
 import psycopg
 
 from benchmarks.floor import floor_seconds
+from benchmarks.loading import rows_per_second
 from voiceai_assets.assets.common import PipelineResource
 from voiceai_assets.automation.jobs import DAYS_PER_RUN
 from voiceai_assets.automation.planning import DayRange, ranges
@@ -32,7 +33,8 @@ from voiceai_assets.settings import Settings
 from voiceai_assets.synthetic.sample import write_sample
 from voiceai_assets.warehouse.server import leave_embedded
 
-BARS = {"overhead": 10.0, "ninety": 60.0, "floor": 4.0, "history": 1.2}
+BARS = {"overhead": 10.0, "ninety": 60.0, "floor": 4.0, "history": 1.2, "copy": 0.5, "dlt": 5.0, "pandas.to_sql": 20.0}
+AT_LEAST = ("copy", "dlt", "pandas.to_sql")
 FIRST = date(2026, 1, 1)
 
 
@@ -77,11 +79,15 @@ class Bench:
         return {"total": total, **{s.step_key: (s.end_time or 0) - (s.start_time or 0) for s in steps}}
 
     def say(self, name: str, text: str, value: float) -> None:
-        """Print a figure beside its bar."""
-        met = value <= BARS[name]
+        """Print a figure beside its bar, which is the most it may be, or the least for ratios of speed."""
+        is_speed = name in AT_LEAST
+        met = value >= BARS[name] if is_speed else value <= BARS[name]
         if not met:
             self.missed.append(name)
-        print(f"{'ok    ' if met else 'MISSED'} {text} (bar: at most {BARS[name]:g})", flush=True)
+        print(
+            f"{'ok    ' if met else 'MISSED'} {text} (bar: at {'least' if is_speed else 'most'} {BARS[name]:g})",
+            flush=True,
+        )
 
 
 def overhead_of_a_small_day(bench: Bench) -> None:
@@ -132,6 +138,24 @@ def a_million_turns(bench: Bench, rows: int) -> None:
         print(f"       floor: {step:<17} {seconds:6.1f} s")
     ratio = ours["total"] / sum(floor.values())
     bench.say("floor", f"{rows:,} turns, JSON lines to certified / bare floor: {ratio:.2f}", ratio)
+
+
+def loading_beside_what_people_would_use(bench: Bench, rows: int) -> None:
+    """Landing to raw per format, as ratios of rows per second."""
+    day = "2026-06-01"
+    source = bench.folder / "load.jsonl"
+    _write_large_day(source, day, rows)
+    fresh = Bench()
+    try:
+        speed = rows_per_second(fresh.pipeline, fresh.folder, source, day, rows)
+    finally:
+        fresh.close()
+    for name, value in speed.items():
+        print(f"       {name:<24} {value:12,.0f} rows/s")
+    slowest = min(value for name, value in speed.items() if name.startswith("ours"))
+    for name in ("psql \\copy", "dlt", "pandas.to_sql"):
+        ratio = slowest / speed[name]
+        bench.say("copy" if "copy" in name else name, f"landing to raw, slowest format / {name}: {ratio:.2f}", ratio)
 
 
 def the_last_day_costs_what_the_first_did(bench: Bench, days: int) -> None:
@@ -203,6 +227,7 @@ def main() -> None:
         "overhead": overhead_of_a_small_day,
         "ninety": ninety_small_days,
         "floor": lambda bench: a_million_turns(bench, arguments.rows),
+        "loading": lambda bench: loading_beside_what_people_would_use(bench, arguments.rows),
         "history": lambda bench: the_last_day_costs_what_the_first_did(bench, arguments.days),
     }
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)

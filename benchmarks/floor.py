@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
+from functools import partial
 from pathlib import Path
 
 from voiceai_assets.cli.tools import psql_program
@@ -54,25 +55,39 @@ INSERT = (
 
 def floor_seconds(warehouse: Warehouse, folder: Path, day: str) -> dict[str, float]:
     """Seconds of each part of the floor, on the rows that ``raw.turns`` holds for the day."""
-    csv = folder / "floor.csv"
-    environment = {**os.environ, **warehouse.owner.libpq_environment()}
-
-    def psql(*commands: str) -> float:
-        began = time.perf_counter()
-        arguments = [psql_program(), "-q", "-v", "ON_ERROR_STOP=1"]
-        for command in commands:
-            arguments += ["-c", command]
-        subprocess.run(arguments, env=environment, check=True, stdout=subprocess.DEVNULL)
-        return time.perf_counter() - began
-
-    psql(f"\\copy (select * from raw.turns where turn_date = '{day}') to '{csv}' csv")
-    psql("drop schema if exists floor cascade", "create schema floor", "create table floor.turns (like raw.turns)")
+    psql = partial(_psql, warehouse)
     try:
         seconds = {
-            "\\copy": psql(f"\\copy floor.turns from '{csv}' csv"),
+            "\\copy": _copy(warehouse, folder, day),
             "session SQL": psql("analyze floor.turns", SESSIONS),
         }
         psql(*TABLES)
         return {**seconds, "insert": psql(*INSERT)}
     finally:
         psql("drop schema floor cascade")
+
+
+def copy_seconds(warehouse: Warehouse, folder: Path, day: str) -> float:
+    r"""Seconds of ``\copy`` alone."""
+    try:
+        return _copy(warehouse, folder, day)
+    finally:
+        _psql(warehouse, "drop schema floor cascade")
+
+
+def _copy(warehouse: Warehouse, folder: Path, day: str) -> float:
+    csv = folder / "floor.csv"
+    psql = partial(_psql, warehouse)
+    psql(f"\\copy (select * from raw.turns where turn_date = '{day}') to '{csv}' csv")
+    psql("drop schema if exists floor cascade", "create schema floor", "create table floor.turns (like raw.turns)")
+    return psql(f"\\copy floor.turns from '{csv}' csv")
+
+
+def _psql(warehouse: Warehouse, *commands: str) -> float:
+    environment = {**os.environ, **warehouse.owner.libpq_environment()}
+    began = time.perf_counter()
+    arguments = [psql_program(), "-q", "-v", "ON_ERROR_STOP=1"]
+    for command in commands:
+        arguments += ["-c", command]
+    subprocess.run(arguments, env=environment, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - began
