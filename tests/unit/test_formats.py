@@ -23,12 +23,16 @@ from voiceai_assets.lake.reading import bytes as bytes_module
 
 
 def records_of(path: Path) -> list[dict[str, Any]]:
-    """Line, problem and columns (by name) of every record."""
+    """Line, problem and columns (by name, as text) of every record."""
     found = []
-    for block in read_blocks(path):
-        for row in block.rows.to_pylist():
-            columns = {name: row[f"c{i}"] for i, name in enumerate(block.columns or ())}
-            found.append({"line": row["line"], "problem": row["problem"], **columns})
+    with duckdb.connect() as db:
+        db.execute("SET TimeZone = 'UTC'")
+        for block in read_blocks(path):
+            db.register("block", block.rows)
+            names = block.columns or ()
+            values = block.values or [f"c{i}" for i in range(len(names))]
+            rows = db.execute(f"SELECT {', '.join(['line', 'problem', *values])} FROM block ORDER BY line").fetchall()
+            found += [dict(zip(["line", "problem", *names], row, strict=True)) for row in rows]
     return found
 
 
@@ -91,6 +95,15 @@ def test_stray_quotes_that_cancel_out_do_not_shift_lines(tmp_path: Path) -> None
 @pytest.mark.parametrize("content", [b"", b"\n\n", b"\xef\xbb\xbf", b"a,b\n", b"a,b"])
 def test_a_csv_without_rows_gives_no_record(tmp_path: Path, content: bytes) -> None:
     assert records_of(csv_file(tmp_path, content)) == []
+
+
+@pytest.mark.parametrize(("content", "cut_off"), [("a,b\n1,2\n3", True), ("a,b\n1,2\n", False), ("a,b\n1,2", True)])
+def test_a_last_row_without_its_end_may_have_been_cut_off(tmp_path: Path, content: str, cut_off: bool) -> None:
+    assert blocks_of(csv_file(tmp_path, content))[-1].is_cut_off is cut_off
+
+
+def test_a_header_alone_still_says_which_columns_there_are(tmp_path: Path) -> None:
+    assert [block.columns for block in blocks_of(csv_file(tmp_path, "a,b\n"))] == [("a", "b")]
 
 
 def test_a_header_that_names_a_column_twice_cannot_be_read(tmp_path: Path) -> None:
@@ -268,7 +281,7 @@ def test_a_name_without_a_known_ending_is_refused(tmp_path: Path) -> None:
 
 
 def test_unknown_csv_columns_are_kept_as_json_without_empty_ones(tmp_path: Path) -> None:
-    (block,) = blocks_of(csv_file(tmp_path, 'a,odd "name,b\n1,,2\n3,x,\n'.replace('odd "name', "odd'name")))
+    *_, block = blocks_of(csv_file(tmp_path, 'a,odd "name,b\n1,,2\n3,x,\n'.replace('odd "name', "odd'name")))
     with duckdb.connect() as db:
         db.register("block", block.rows)
         found = db.execute(f"SELECT {block.unknown_sql(['a'])} FROM block ORDER BY line").fetchall()

@@ -24,16 +24,24 @@ class Block:
     """Records of one file, in its order.
 
     Attributes:
-        rows: ``line``, ``text``, ``problem``, and for formats with columns one text column ``c0``, ``c1``, ... each.
+        rows: ``line``, ``problem``, for text formats ``text``, and for formats with columns ``c0``, ``c1``, ... each.
         columns: names of those columns; None where a record is a JSON object in ``text``.
+        values: expressions that give those columns as text; the columns themselves where they are text already.
         is_cut_off: whether the last record may have been broken off by the end of the file.
         is_damaged: whether the file broke off here (a truncated archive).
     """
 
     rows: pa.Table
     columns: tuple[str, ...] | None = None
+    values: tuple[str, ...] | None = None
     is_cut_off: bool = False
     is_damaged: bool = False
+
+    @property
+    def _places(self) -> dict[str, str]:
+        """Column -> expression of its text."""
+        columns = self.columns or ()
+        return dict(zip(columns, self.values or [f"c{i}" for i in range(len(columns))], strict=True))
 
     @property
     def last_line(self) -> int:
@@ -53,8 +61,8 @@ class Block:
             # TRY instead of json_valid in front: one parse of the text instead of two
             record = f"CASE WHEN {_IS_OBJECT} THEN TRY(json_transform(text, {literal(json.dumps(shape))})) END"
         else:
-            place = {name: f"c{index}" for index, name in enumerate(self.columns)}
-            members = ", ".join(f"{quoted(n)} := {_member(place.get(n), kind)}" for n, kind in shape.items())
+            places = self._places
+            members = ", ".join(f"{quoted(n)} := {_member(places.get(n), kind)}" for n, kind in shape.items())
             record = f"struct_pack({members or 'nothing := NULL'})"
         return f"CASE WHEN problem IS NULL THEN {record} END"
 
@@ -67,7 +75,7 @@ class Block:
             listed = ", ".join(map(literal, names))
             others = f"list_filter({self.keys_sql}, lambda key: key NOT IN ({listed}))"
             return f"CASE WHEN problem IS NULL AND len({others}) > 0 THEN json_merge_patch(text, {erase}) END"
-        extra = [(name, f"c{i}") for i, name in enumerate(self.columns) if name not in names]
+        extra = [(name, value) for name, value in self._places.items() if name not in names]
         if not extra:
             return "CAST(NULL AS JSON)"
         members = ", ".join(f"{literal(name)}, {column}" for name, column in extra)
@@ -79,7 +87,7 @@ class Block:
         """DuckDB: the record as text, for quarantine."""
         if self.columns is None or "text" in self.rows.column_names:
             return "text"
-        members = ", ".join(f"{literal(name)}, c{i}" for i, name in enumerate(self.columns))
+        members = ", ".join(f"{literal(name)}, {value}" for name, value in self._places.items())
         return f"CAST(json_object({members}) AS VARCHAR)"
 
 

@@ -20,7 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
-from voiceai_assets.lake.reading.block import Block, UnreadableFileError
+from voiceai_assets.lake.reading.block import BLOCK, Block, UnreadableFileError
 from voiceai_assets.lake.reading.bytes import DamagedError, storable, whole_lines
 from voiceai_assets.lake.reading.lines import BATCH_LINES, damage, line_ends, records
 
@@ -39,20 +39,19 @@ def csv_blocks(path: Path) -> Iterator[Block]:
     number = 1
     rest = b""
     try:
-        for chunk in _with_last(whole_lines(path)):
-            is_last = chunk is None
-            data = rest + (b"" if chunk is None else storable(chunk))
-            if names is None and (data.strip() or is_last):
+        for chunk, is_last in _marking_last(whole_lines(path)):
+            data = rest + storable(chunk)
+            if names is None and data.strip():
                 names, delimiter, used, lines = _header(path, data)
                 data, number = data[used:], number + lines
+                yield _empty(names)  # says what the columns are, where no record follows
             if names is None:
                 number += data.count(b"\n")
                 continue
-            data, rest = _split_open_quote(data) if not is_last else (data, b"")
+            data, rest = (data, b"") if is_last else _split_open_quote(data)
             if data:
-                block = _block(data, number, names, delimiter, is_last=is_last)
+                yield _block(data, number, names, delimiter, is_last=is_last)
                 number += data.count(b"\n")
-                yield block
     except DamagedError as error:
         rows = damage(number, error).rows
         for index in range(len(names or ())):
@@ -60,9 +59,29 @@ def csv_blocks(path: Path) -> Iterator[Block]:
         yield Block(rows, names or (), is_damaged=True)
 
 
-def _with_last(chunks: Iterator[bytes]) -> Iterator[bytes | None]:
-    yield from chunks
-    yield None
+def _marking_last(chunks: Iterator[bytes]) -> Iterator[tuple[bytes, bool]]:
+    """Each chunk, and whether it is the last. A chunk before damage is not: the error comes instead of a next one."""
+    before: bytes | None = None
+    for chunk in _or_damage(chunks):
+        if before is not None:
+            yield before, False
+        if isinstance(chunk, DamagedError):
+            raise chunk
+        before = chunk
+    if before is not None:
+        yield before, True
+
+
+def _or_damage(chunks: Iterator[bytes]) -> Iterator[bytes | DamagedError]:
+    try:
+        yield from chunks
+    except DamagedError as error:
+        yield error
+
+
+def _empty(names: Sequence[str]) -> Block:
+    columns = {f"c{index}": pa.array([], pa.string()) for index in range(len(names))}
+    return Block(pa.table({**{f.name: pa.array([], f.type) for f in BLOCK}, **columns}), tuple(names))
 
 
 def _header(path: Path, data: bytes) -> tuple[tuple[str, ...], str, int, int]:

@@ -22,6 +22,16 @@ loaded_content as (
 turns as (
   select * from governance.loads where dataset = 'turns' and is_live
 ),
+accounts as (
+  select
+    day,
+    sum(rows_loaded)::bigint as rows_loaded,
+    sum(rows_quarantined)::bigint as rows_quarantined,
+    sum(rows_duplicate)::bigint as rows_duplicate
+  from governance.loads
+  where dataset <> 'marts' and is_live
+  group by day
+),
 marts as (
   select * from governance.loads where dataset = 'marts' and is_live
 ),
@@ -46,9 +56,9 @@ select
   days.day,
   coalesce(landed.files, 0) as landed_files,
   coalesce(landed.records, 0) as landed_records,
-  coalesce(turns.rows_loaded, 0) as rows_loaded,
-  coalesce(turns.rows_quarantined, 0) as rows_quarantined,
-  coalesce(turns.rows_duplicate, 0) as rows_duplicate,
+  coalesce(accounts.rows_loaded, 0) as rows_loaded,
+  coalesce(accounts.rows_quarantined, 0) as rows_quarantined,
+  coalesce(accounts.rows_duplicate, 0) as rows_duplicate,
   turns.load_id as turns_load_id,
   marts.load_id as marts_load_id,
   marts.code_version as marts_code_version,
@@ -76,6 +86,7 @@ from days
 left join landed on landed.day = days.day
 left join loaded_content on loaded_content.day = days.day
 left join turns on turns.day = days.day
+left join accounts on accounts.day = days.day
 left join marts on marts.day = days.day
 left join live on live.day = days.day
 left join governance.verdicts on verdicts.day = days.day;
