@@ -5,7 +5,6 @@ Belongs here: decompression, byte order marks, limits. Does not belong here: wha
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pyarrow as pa
 
 from voiceai_assets.adapters.base import COMPRESSIONS
 
+ARCHIVE_STEP = 2**16
 BLOCK_BYTES = 96 * 2**20  # 32 MB took twice as long for a million turns; memory is a few times this
 #: A single record beyond this is refused; the longest that was ever seen in the field held 10 MB.
 LONGEST_LINE = 64 * 2**20
@@ -60,25 +60,40 @@ def _pieces(path: Path) -> Iterator[bytes]:
     compression = COMPRESSIONS.get(path.suffix.lower())
     limit = max(SMALLEST_BOMB, LARGEST_RATIO * path.stat().st_size) if compression else None
     done = 0
-    with pa.input_stream(str(path), compression=compression) as raw:
-        stream = io.BufferedReader(raw, buffer_size=2**20) if compression else raw
+    with pa.input_stream(str(path), compression=compression) as stream:
         while True:
-            try:
-                piece = stream.read(BLOCK_BYTES)
-            except (OSError, pa.ArrowInvalid) as error:
-                raise DamagedError(f"the archive breaks off: {error}") from error
-            if not piece:
-                return
+            piece, damage = _read(stream, ARCHIVE_STEP if compression else BLOCK_BYTES)
             if done == 0:
                 if piece[:2] in UTF16_BOMS:
                     yield (piece + stream.read()).decode("utf-16", errors="replace").encode()
                     return
-                piece = piece.removeprefix(UTF8_BOM)
-            done += len(piece)
-            if limit is not None and done > limit:
-                raise DamagedError(f"the archive swells to more than {limit:,} bytes; it is not read further")
+                done, piece = len(piece), piece.removeprefix(UTF8_BOM)
+            else:
+                done += len(piece)
             if piece:
                 yield piece
+            if damage is not None:
+                raise damage
+            if limit is not None and done > limit:
+                raise DamagedError(f"the archive swells to more than {limit:,} bytes; it is not read further")
+            if not done or not piece:
+                return
+
+
+def _read(stream: pa.NativeFile, step: int) -> tuple[bytes, DamagedError | None]:
+    """Up to a block, in steps: where an archive breaks off, what was read in the steps before is not lost."""
+    parts: list[bytes] = []
+    size = 0
+    while size < BLOCK_BYTES:
+        try:
+            part = stream.read(min(step, BLOCK_BYTES))
+        except (OSError, pa.ArrowInvalid) as error:
+            return b"".join(parts), DamagedError(f"the archive breaks off: {error}")
+        if not part:
+            break
+        parts.append(part)
+        size += len(part)
+    return (parts[0] if len(parts) == 1 else b"".join(parts)), None
 
 
 def storable(chunk: bytes) -> bytes:

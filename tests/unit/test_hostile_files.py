@@ -1,0 +1,235 @@
+"""Files as the world sends them: each is booked to the last record, none stops its day or leaves landing. No server."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from voiceai_assets.lake.inbox import refresh
+from voiceai_assets.lake.refine import DayLoad, LakeDay, Refinery
+from voiceai_assets.privacy.pseudonyms import Pseudonymiser
+
+DAY = "2026-08-01"
+GOOD: dict[str, Any] = {"session_id": "a", "turn_number": 1, "timestamp": f"{DAY}T10:00:00"}
+HEADER = "session_id,turn_number,timestamp,user_text\n"
+
+
+def line(**fields: Any) -> bytes:
+    return json.dumps({**GOOD, **fields}).encode() + b"\n"
+
+
+@dataclass
+class Taken:
+    """What landing became."""
+
+    loads: list[DayLoad]
+    rows: list[dict[str, Any]]
+    refused: list[dict[str, Any]]
+
+    @property
+    def reasons(self) -> list[str]:
+        return [row["reason"] for row in self.refused]
+
+
+def take_in(root: Path, day: str = DAY, timezone: str = "UTC") -> Taken:
+    """Index landing and refine a day; the account is checked on the way."""
+    landing, lake = root / "landing", root / "lake"
+    found = refresh(landing, {}, timezone=timezone, quiet_seconds=0)
+    refinery = Refinery(landing, lake, timezone, Pseudonymiser(b"k" * 32), [day])
+    try:
+        loads = refinery.refine(day, [f for f in found.fresh if day in f.days])
+    finally:
+        refinery.close()
+    for load in loads:
+        for file in load.files:
+            assert file.rows_in == file.rows_loaded + file.rows_quarantined + file.rows_duplicate, file
+    place = LakeDay(lake, "turns", day)
+    return Taken(loads, _read(place.rows), _read(place.quarantine))
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    with duckdb.connect() as db:
+        cursor = db.execute("SELECT * FROM read_parquet(?, hive_partitioning = false)", [str(path)])
+        names = [column[0] for column in cursor.description or []]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def land(root: Path, content: bytes, name: str = f"turns-{DAY}.jsonl") -> Path:
+    path = root / "landing" / "canonical" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+# -- records ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        (b'{"session_id": "b", "turn_number": 1, "timest', "unreadable"),
+        (line(session_id="b", turn_number="one"), "wrong_type"),
+        (line(session_id="b", timestamp="01/08/2026 10:00"), "wrong_type"),
+        (line(session_id="b", timestamp=None), "missing_field"),
+        (line(session_id=""), "missing_field"),
+        (b'{"session_id": "M\xfcller", "turn_number": 1, "timestamp": "2026-08-01T10:00:00"}\n', "encoding"),
+        (b"[" * 100_000 + b"\n", "unreadable"),
+        (b'{"a":' * 20_000 + b"1" + b"}" * 20_000 + b"\n", "missing_field|unreadable"),
+        (line(turn_number=1, intent="another"), "identity_conflict"),
+    ],
+    ids=["cut off", "type", "day first", "no time", "empty", "latin 1", "brackets", "nesting", "conflict"],
+)
+def test_a_bad_record_is_refused_with_its_line_and_costs_no_other(tmp_path: Path, record: bytes, reason: str) -> None:
+    land(tmp_path, line() + record.rstrip(b"\n") + b"\n" + line(turn_number=2))
+    taken = take_in(tmp_path)
+    assert [(row["line"], row["file"]) for row in taken.refused] == [(2, f"canonical/turns-{DAY}.jsonl")]
+    assert taken.reasons[0] in reason.split("|")
+    assert sorted(row["turn_number"] for row in taken.rows) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("fields", "column", "value"),
+    [
+        ({"asr_confidence": 1.7}, "asr_confidence", 1.7),
+        ({"asr_confidence": -3.2}, "asr_confidence", -3.2),
+        ({"total_ms": -250}, "total_ms", -250.0),
+        ({"total_ms": -1}, "total_ms", None),
+        ({"asr_confidence": "NaN"}, "asr_confidence", None),
+        ({"user_text": "=cmd|'/c calc'!A1"}, "user_text", "=cmd|'/c calc'!A1"),
+        ({"intent": "'; drop table raw.turns; --"}, "intent", "'; drop table raw.turns; --"),
+        ({"intent": "nul\0inside"}, "intent", "nul\ufffdinside"),
+        ({"user_text": "x" * 10_000_000}, "user_text", "x" * 10_000_000),
+        ({"module": "  padded  "}, "module", "padded"),
+    ],
+    ids=["over 1", "log score", "negative", "sentinel", "nan", "formula", "sql", "nul", "10 MB", "blanks"],
+)
+def test_a_strange_value_is_loaded_for_the_checks_to_judge(
+    tmp_path: Path, fields: dict[str, Any], column: str, value: Any
+) -> None:
+    land(tmp_path, line(**fields))
+    (row,) = take_in(tmp_path).rows
+    assert row[column] == value
+
+
+def test_of_a_key_that_stands_twice_one_value_is_taken_and_the_record_stands(tmp_path: Path) -> None:
+    land(tmp_path, line()[:-2] + b', "intent": "first", "intent": "second"}\n')
+    (row,) = take_in(tmp_path).rows
+    assert row["intent"] in {"first", "second"}
+
+
+def test_a_day_in_the_far_future_is_filed_there_and_not_on_todays_day(tmp_path: Path) -> None:
+    land(tmp_path, line() + line(session_id="b", timestamp="2999-01-01T00:00:00"))
+    assert len(take_in(tmp_path).rows) == 1
+    assert len(take_in(tmp_path, "2999-01-01").rows) == 1
+
+
+def test_an_offset_and_the_sources_zone_decide_the_day(tmp_path: Path) -> None:
+    late = [line(session_id=s, timestamp=t) for s, t in (("utc", f"{DAY}T22:30:00Z"), ("naive", f"{DAY}T22:30:00"))]
+    land(tmp_path, b"".join(late))
+    assert [r["session_id"] for r in take_in(tmp_path, DAY, "Africa/Kigali").rows] == ["naive"]
+    assert [r["session_id"] for r in take_in(tmp_path, "2026-08-02", "Africa/Kigali").rows] == ["utc"]
+
+
+# -- files -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbf" + line(),
+        line().decode().encode("utf-16"),
+        line().replace(b"\n", b"\r\n"),
+        b"\n\n" + line() + b"   \n\n",
+        line().rstrip(b"\n"),
+    ],
+    ids=["bom", "utf-16", "crlf", "blank lines", "no last newline"],
+)
+def test_encodings_and_newlines_make_no_difference(tmp_path: Path, content: bytes) -> None:
+    land(tmp_path, content)
+    taken = take_in(tmp_path)
+    assert (len(taken.rows), taken.reasons) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("content", "rows", "reasons", "problem"),
+    [
+        (HEADER + f'a,1,{DAY}T10:00:00,"he said ""hi"",\nthen left"\n', 1, [], None),
+        (f"timestamp,session_id,turn_number\n{DAY}T10:00:00,a,1\n", 1, [], None),
+        (HEADER + f"a,1,{DAY}T10:00:00,x\nb,1,{DAY}T10:00:00\n", 1, ["wrong_shape"], None),
+        (HEADER, 0, [], None),
+        (f"a,1,{DAY}T10:00:00,x\n", 0, [], "no column session_id, turn_number, timestamp; it has a, 1,"),
+        ("session,turn_number,timestamp\n", 0, [], "no column session_id; it has session, turn_number, timestamp"),
+        ("session_id,session_id,turn_number,timestamp\n", 0, [], "the header names a column twice: 'session_id'"),
+    ],
+    ids=["quotes", "reordered", "narrow row", "header only", "no header", "renamed, no rows", "twice"],
+)
+def test_csv_is_read_by_its_header_or_refused_by_name(
+    tmp_path: Path, content: str, rows: int, reasons: list[str], problem: str | None
+) -> None:
+    land(tmp_path, content.encode(), f"turns-{DAY}.csv")
+    taken = take_in(tmp_path)
+    assert (len(taken.rows), taken.reasons) == (rows, reasons)
+    (file,) = taken.loads[0].files
+    assert (file.problem is None) if problem is None else (problem in str(file.problem))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        f"it's {DAY}.jsonl",
+        f'quo"te-{DAY}.jsonl',
+        f"new\nline-{DAY}.jsonl",
+        f"'); drop table parsed_turns; -- {DAY}.jsonl",
+        f"éèê-{DAY}.jsonl",
+        f"{{block}}-%s-{DAY}.jsonl",
+        f"deep/er/down-{DAY}.jsonl",
+    ],
+)
+def test_a_files_name_is_only_a_name(tmp_path: Path, name: str) -> None:
+    land(tmp_path, line(), name)
+    taken = take_in(tmp_path)
+    assert [row["source_file"] for row in taken.rows] == [f"canonical/{name}"]
+
+
+def test_a_link_out_of_landing_is_not_followed(tmp_path: Path) -> None:
+    secret = tmp_path / "secret.jsonl"
+    secret.write_bytes(line(session_id="secret"))
+    land(tmp_path, line())
+    (tmp_path / "landing" / "canonical" / f"link-{DAY}.jsonl").symlink_to(secret)
+    (tmp_path / "landing" / "canonical" / "folder").symlink_to(tmp_path)
+    assert [row["session_id"] for row in take_in(tmp_path).rows] == ["a"]
+
+
+def test_a_folder_named_like_a_file_is_a_folder(tmp_path: Path) -> None:
+    land(tmp_path, line(), f"turns-{DAY}.jsonl/part.jsonl")
+    assert len(take_in(tmp_path).rows) == 1
+
+
+def test_a_truncated_archive_keeps_its_readable_records_and_says_that_it_breaks_off(tmp_path: Path) -> None:
+    whole = gzip.compress(b"".join(line(turn_number=n, intent=f"{n * 7919 % 100_003}") for n in range(1, 20_000)))
+    land(tmp_path, whole[: len(whole) // 2], f"turns-{DAY}.jsonl.gz")
+    taken = take_in(tmp_path)
+    assert len(taken.rows) > 1000
+    assert "truncated_archive" in taken.reasons
+    assert taken.loads[0].files[0].is_truncated
+
+
+def test_the_same_content_under_two_names_counts_once(tmp_path: Path) -> None:
+    land(tmp_path, line())
+    land(tmp_path, line(), f"copy-{DAY}.jsonl")
+    (load,) = take_in(tmp_path).loads
+    assert (load.rows_in, load.rows_loaded, load.rows_duplicate) == (2, 1, 1)
+
+
+def test_a_file_of_nothing_but_noise_is_booked_as_noise(tmp_path: Path) -> None:
+    land(tmp_path, os.urandom(100_000))
+    taken = take_in(tmp_path)
+    assert taken.rows == []
+    assert taken.loads[0].rows_quarantined == taken.loads[0].rows_in > 0
