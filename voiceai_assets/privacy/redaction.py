@@ -8,9 +8,9 @@ them together), so nothing else need see them. Marks: [EMAIL], [PHONE], [CARD], 
 values of a refused record's keys that name a person. Nothing here is anonymisation: docs/privacy.md lists what is *not*
 recognised, first of all names without a cue, and for that reason no free text is ever published.
 
-**Names without a cue** need an NER model, which is a plug-in and off by default: none comes with this package. A package
-that offers a :class:`NameFinder` under the entry point group ``voiceai_assets.name_finders`` switches it on by being
-installed::
+**Names without a cue** need an NER model, which is a plug-in and off by default: none comes with this package. A
+package that offers a :class:`NameFinder` under the entry point group ``voiceai_assets.name_finders`` switches it on by
+being installed::
 
     [project.entry-points."voiceai_assets.name_finders"]
     spacy = "our_ner:names"      # def names(text: str) -> list[tuple[int, int]]
@@ -35,7 +35,7 @@ NAME_FINDERS = "voiceai_assets.name_finders"  # entry point group
 #: Regions whose national spelling of a phone number is known; numbers with a plus are known from anywhere. Rwanda, its
 #: neighbours, then countries that callers abroad ring from.
 REGIONS = ("RW", "UG", "KE", "TZ", "BI", "CD", "FR", "BE", "GB", "US")
-LONG_RUN = 8  # written digits in a row that go whatever they mean; valid numbers of these regions have no fewer
+LONG_RUN = 8  # written digits in a row that go whatever they mean; practically no valid number has fewer
 SPOKEN_RUN = 7  # spoken digits in a row; people seldom count aloud that far
 
 
@@ -256,7 +256,7 @@ def _is_spelled(word: str) -> bool:
 
 
 def _date(group: int) -> str:
-    """Pattern of a date with a four-digit year; its two inner groups hold the separators, so they need their numbers."""
+    """Pattern of a date with a four-digit year; its two inner groups hold the separators and need numbers."""
     return (
         f"(?:(?:19|20)\\d\\d([-/.])(?:0?[1-9]|1[0-2])\\{group}(?:3[01]|[12]\\d|0?[1-9])"
         f"|(?:3[01]|[12]\\d|0?[1-9])([-/.])(?:3[01]|[12]\\d|0?[1-9])\\{group + 1}(?:19|20)\\d\\d)(?!\\d)"
@@ -295,6 +295,9 @@ _DICTATED = re.compile(f"(?<!\\w){_ONE_BY_ONE}(?:[,.;-]?[{_SPACE}]{{1,3}}{_DIGIT
 _LONGEST_PHONE = 17  # digits: 15 (E.164) and the prefix 00
 
 
+_ANY_BLANK = re.compile(f"[{_BLANK}]")
+
+
 def _without_numbers(text: str) -> str:
     return _DICTATED.sub("[NUMBER]", _NUMBERS.sub(_number_mark, text))
 
@@ -306,7 +309,7 @@ def _number_mark(found: re.Match[str]) -> str:
     digits = "".join(c for c in run if c.isdecimal())
     if len(digits) < LONG_RUN:
         return run
-    if _is_phone(run, len(digits)):
+    if _is_phone(_ANY_BLANK.sub(" ", run), len(digits)):  # phonenumbers does not know the blanks of French typography
         return "[PHONE]"
     return "[CARD]" if _is_card(digits) else "[NUMBER]"
 
@@ -345,6 +348,7 @@ _UNITS = frozenset(
     "imwe ebyiri eshatu enye eshanu esheshatu indwi ndwi "  # Kinyarwanda, counting things
     "sifuri moja mbili tatu nne tano sita saba nane tisa".split()  # Swahili
 )
+_ZEROS = ("0", "zero", "z\u00e9ro", "oh", "zeru", "sifuri")
 _UNIT = _words(*sorted(_UNITS, key=lambda word: (-len(word), word)))
 _TEEN = "ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen|nineteen"
 _TEN = "twenty|thirty|fou?rty|fifty|sixty|seventy|eighty|ninety"
@@ -357,8 +361,9 @@ _TWO_DIGITS = (
     f"|quatre{_HYPHEN}vingts?|dix{_HYPHEN}(?:sept|huit|neuf)|(?:{_TEN}){_HYPHEN}(?:{_UNIT})"
     f"|{_TEEN}|{_TEN}|{_FRENCH_TEEN}|{_FRENCH_TEN}"
 )
+_ISO_DATE = "(?:19|20)[0-9]{2}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
 _SPOKEN_TOKEN = re.compile(
-    f"(?<!\\w)(?:(?P<figures>{_DIGIT}{{1,4}})|(?ai:(?P<two>{_TWO_DIGITS})"
+    f"(?<!\\w)(?:(?P<figures>(?!{_ISO_DATE}){_DIGIT}{{1,4}})|(?ai:(?P<two>{_TWO_DIGITS})"
     f"|(?:(?P<double>double|deux{_GAP}fois)|(?P<triple>triple|treble|trois{_GAP}fois)){_HYPHEN}(?:{_UNIT}|{_DIGIT})"
     f"|{_UNIT}))(?!\\w)"
 )
@@ -371,13 +376,15 @@ def _without_spoken_numbers(text: str) -> str:
     pieces: list[str] = []
     done = position = 0
     while first := _SPOKEN_TOKEN.search(text, position):
-        digits, tokens, has_word = 0, 0, False
+        digits, spoken_digits, tokens = 0, 0, 0
         for token in _spoken_run(text, first):
             position = token.end()
-            digits += _digits_of(token)
             tokens += 1
-            has_word |= token["figures"] is None
-        if digits >= SPOKEN_RUN and tokens >= 3 and has_word:
+            digits += _digits_of(token)
+            spoken_digits += 0 if token["figures"] else _digits_of(token)
+        # one word among figures is seldom dictated ("in 2019 and 2020 two people"), unless it all begins with a zero
+        is_dictated = spoken_digits > 1 or (spoken_digits == 1 and first[0].lower().startswith(_ZEROS))
+        if is_dictated and digits >= SPOKEN_RUN and tokens >= 3:
             pieces += [text[done : first.start()], "[NUMBER]"]
             done = position
     return _joined(pieces, text, done)
@@ -445,11 +452,13 @@ def _without_ranges(text: str, ranges: Sequence[tuple[int, int]]) -> str:
     taken = [mark.span() for mark in _MARK.finditer(text)]
     pieces: list[str] = []
     done = 0
-    for found, stop in sorted(ranges):
-        start, end = max(found, done), min(stop, len(text))
-        if start < end and not any(start < mark_end and mark_start < end for mark_start, mark_end in taken):
+    for start, stop in sorted(ranges):
+        end = min(stop, len(text))
+        if end <= max(start, done) or any(start < mark_end and mark_start < end for mark_start, mark_end in taken):
+            continue
+        if start >= done:  # else it overlaps the name before it, and one mark is enough
             pieces += [text[done:start], "[NAME]"]
-            done = end
+        done = end
     return _joined(pieces, text, done)
 
 
@@ -490,7 +499,7 @@ def _suspicious_pattern() -> str:
 _SUSPICIOUS = _suspicious_pattern().replace("'", "''")
 #: Values in JSON whose digits mean nothing. Without this second look every document with a time stamp is a suspect.
 _PLAIN_MEMBERS = (
-    '"(?:19|20)[0-9]{2}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])'
+    f'"{_ISO_DATE}'
     '(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:[.][0-9]{1,9})?)?(?:Z|[+-][0-9]{2}:?[0-9]{2})?)?"'
     f'|": ?-?{_FRACTION}(}}|, ?")'
 )
@@ -535,7 +544,8 @@ _PERSON_KEY = re.compile(
     "|subscriber|imsi|imei|birthdate|dateofbirth))"
 )
 _TIME_KEY = re.compile("(?:.*[_-])?(?:timestamp|time|date|at|ts)", re.IGNORECASE)
-_UNIX_TIME = re.compile("1\\d{9}(?:\\d{3})?")  # seconds or milliseconds from 2001 to 2033
+#: Seconds or milliseconds from 2001 to 2033, or a date without hyphens: the values that make a record a puzzle.
+_PLAIN_TIME = re.compile("1\\d{9}(?:\\d{3})?|(?:19|20)\\d{6}")
 
 
 def _json_pieces(text: str, clean: Callable[[str], str], *, is_record: bool) -> Iterator[str]:
@@ -544,6 +554,7 @@ def _json_pieces(text: str, clean: Callable[[str], str], *, is_record: bool) -> 
     depth, person_depth = 0, 0  # person_depth: where the value of a person's key began, 0 outside
     for token in _TOKEN.finditer(text):
         is_person = is_record and (person_depth > 0 or _names_person(key))
+        is_time = is_record and _names_time(key)
         match token.lastgroup:
             case "close" | "colon":
                 plain = _decoded(token["string"])
@@ -551,7 +562,8 @@ def _json_pieces(text: str, clean: Callable[[str], str], *, is_record: bool) -> 
                     key = plain
                     yield f'"{_encoded(token["string"], plain, clean(plain))}"{token["colon"]}'
                     continue
-                cleaned = _user_mark(plain) if is_person else clean(plain)
+                is_plain_time = is_time and _PLAIN_TIME.fullmatch(plain)
+                cleaned = _user_mark(plain) if is_person else plain if is_plain_time else clean(plain)
                 yield f'"{_encoded(token["string"], plain, cleaned)}{token["close"]}'
             case "open":
                 depth += 1
@@ -564,7 +576,7 @@ def _json_pieces(text: str, clean: Callable[[str], str], *, is_record: bool) -> 
                 depth = max(depth - 1, 0)
                 yield token[0]
             case "bare":
-                yield _redacted_bare(token[0], clean, is_person=is_person, is_time=is_record and _names_time(key))
+                yield _redacted_bare(token[0], clean, is_person=is_person, is_time=is_time)
             case _:
                 yield token[0]
                 continue
@@ -582,7 +594,7 @@ def _redacted_bare(text: str, clean: Callable[[str], str], *, is_person: bool, i
     is_whole = not (number["fraction"] or "").strip(".0")
     if is_person:
         mark = "[USER]"
-    elif len(number["whole"]) >= LONG_RUN and is_whole and not (is_time and _UNIX_TIME.fullmatch(value)):
+    elif len(number["whole"]) >= LONG_RUN and is_whole and not (is_time and _PLAIN_TIME.fullmatch(value)):
         mark = "[NUMBER]"
     else:
         return text
@@ -619,13 +631,14 @@ def _user_mark(value: str) -> str:
     return value if not value.strip() or _MARK.fullmatch(value) else "[USER]"
 
 
-#: ``user_id=abc``, ``phone: abc``, and members of JSON inside other text: ``\\"user_id\\": \\"abc\\"``, ``""phone"": ""abc""``
+#: ``user_id=abc``, ``phone: abc``, and members of JSON inside other text, with their quotes escaped or doubled
 _PAIR_KEY = re.compile("(?<![\\w-])(?P<key>[A-Za-z][\\w-]{1,40})[\"'\\\\]{0,6}[ ]{0,2}[:=][ ]{0,2}[\"'\\\\]{0,6}+")
 _QUOTED_VALUE = re.compile("[^\"'\\\\]++")
 _PLAIN_VALUE = re.compile("[^\\s,;&|\"'\\\\{}\\[\\]()<>]++")
 
 
 def _redact_pairs(text: str) -> str:
+    text = redact(text)  # first, because the value of "tel:078 812 3456" would end at the blank
     pieces: list[str] = []
     done = 0
     for pair in _PAIR_KEY.finditer(text):
@@ -634,4 +647,4 @@ def _redact_pairs(text: str) -> str:
             if value := kind.match(text, pair.end()):
                 pieces += [text[done : value.start()], _user_mark(value[0])]
                 done = value.end()
-    return redact(_joined(pieces, text, done))
+    return _joined(pieces, text, done)
