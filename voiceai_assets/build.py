@@ -15,8 +15,8 @@ from voiceai_assets.assets.common import PipelineResource
 from voiceai_assets.assets.dbt import dbt_model_assets, dbt_resource
 from voiceai_assets.assets.landing import turn_files_asset
 from voiceai_assets.assets.raw import raw_assets
-from voiceai_assets.automation.jobs import daily_job, publish_job, train_job
-from voiceai_assets.automation.schedules import daily_schedule, repair_schedule, train_schedule
+from voiceai_assets.automation.jobs import daily_job, publish_job, retention_job, train_job
+from voiceai_assets.automation.schedules import daily_schedule, repair_schedule, retention_schedule, train_schedule
 from voiceai_assets.automation.sensors import landing_sensor
 from voiceai_assets.checks.asset_checks import suite_check
 from voiceai_assets.checks.suites import Suite, all_suites
@@ -43,7 +43,7 @@ def build_defs(
     warnings.filterwarnings("ignore", category=dg.PreviewWarning)
     settings = settings or load_settings()
     partitions = daily(settings)
-    jobs = {job.name: job for job in (daily_job(), publish_job(), train_job())}
+    jobs = {job.name: job for job in (daily_job(), publish_job(), train_job(), retention_job())}
     assets = [
         turn_files_asset(partitions),
         raw_assets(partitions),
@@ -60,6 +60,7 @@ def build_defs(
             daily_schedule(settings, partitions, jobs["daily_job"]),
             repair_schedule(settings, jobs["daily_job"]),
             train_schedule(settings, jobs["train_job"]),
+            retention_schedule(settings, jobs["retention_job"]),
         ],
         resources={"dbt": dbt_resource(settings), "pipeline": pipeline or PipelineResource(settings)},
         # multiprocess would pay 5-10 s of imports per step: 31-47 s for one small day instead of 13 s

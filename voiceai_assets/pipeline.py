@@ -10,20 +10,24 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
 from voiceai_assets.automation.planning import DayState, days_to_repair
+from voiceai_assets.automation.retention import limit
 from voiceai_assets.checks.expectations import Validator
 from voiceai_assets.checks.gate import Recorded, Verdict, decide, demands
 from voiceai_assets.checks.suites import Suite, all_suites
 from voiceai_assets.contracts import DATASETS
 from voiceai_assets.lake.inbox import IndexedFile, Refresh, input_fingerprint, refresh
-from voiceai_assets.lake.refine import DayLoad, LakeDay, LandingChangedError, Refinery
+from voiceai_assets.lake.refine import DayLoad, LakeDay, LandingChangedError, Refinery, with_erasures
+from voiceai_assets.lake.remote import Remote
 from voiceai_assets.privacy.pseudonyms import load_pseudonymiser
 from voiceai_assets.settings import REPOSITORY, Settings
 from voiceai_assets.warehouse import ledger
 from voiceai_assets.warehouse.copy import load_day
+from voiceai_assets.warehouse.erasure import tombstones
 from voiceai_assets.warehouse.publications import Publication, publish_day, withdraw_day
 from voiceai_assets.warehouse.server import Warehouse, open_warehouse
 
@@ -93,7 +97,13 @@ class Pipeline:
     # -- landing ---------------------------------------------------------------------------------------------------
 
     def look_into_landing(self, *, quiet_seconds: float | None = None, limit_bytes: int | None = None) -> Refresh:
-        """Bring the index of landing up to date."""
+        """Bring the index of landing up to date.
+
+        Raises:
+            StoreError: when landing lies on an object store that cannot be read.
+        """
+        if store := self.landing_store:
+            store.pull()
         with self.warehouse.connect() as connection:
             known = ledger.known_files(connection)
         found = refresh(
@@ -107,6 +117,17 @@ class Pipeline:
             ledger.record_refresh(connection, found)
         return found
 
+    @property
+    def landing_store(self) -> Remote | None:
+        """The object store that landing lies on, if it does; who changes a file in landing pushes it."""
+        url = self.settings.landing_url
+        return Remote(url, self.settings.landing) if url else None
+
+    @property
+    def lake_store(self) -> Remote | None:
+        """The object store that the lake is written to as well, if there is one."""
+        return Remote(self.settings.lake_url, self.settings.lake) if self.settings.lake_url else None
+
     def files(self) -> list[IndexedFile]:
         """Every file in landing, as last looked at."""
         with self.warehouse.connect() as connection:
@@ -115,13 +136,53 @@ class Pipeline:
     def input_fingerprints(self) -> dict[str, str]:
         """What each day's present files would be loaded as: the load ids of its datasets, in one text."""
         files = self.files()
+        with self.warehouse.connect() as connection:
+            erased = ledger.erased_records(connection)
+            frozen = self._frozen(connection, files)
+            loaded = {row["day"]: row["loads"] for row in ledger.loaded_days(connection)} if frozen else {}
         return {
-            day: _loads_text(self._expected_loads(day, [f for f in files if day in f.days]))
+            day: self._frozen_load(day, loaded)
+            if day in frozen
+            else _loads_text(self._expected_loads(day, [f for f in files if day in f.days], erased))
             for day in {day for file in files for day in file.days}
         }
 
-    def _expected_loads(self, day: str, files: Sequence[IndexedFile]) -> dict[str, str]:
-        """Dataset -> load id that the files would give; turns always, because a day without any must fail."""
+    def frozen_days(self) -> set[str]:
+        """Days whose landed files retention removed."""
+        with self.warehouse.connect() as connection:
+            return self._frozen(connection, self.files())
+
+    def _frozen(self, connection: ledger.Connection, files: Sequence[IndexedFile]) -> set[str]:
+        """Days of files that retention removed: the lake is the only place they can be loaded from."""
+        retired = ledger.retired_files(connection)
+        return {day for f in files if f.path in retired for day in f.days}
+
+    def _frozen_load(self, day: str, loaded: Mapping[str, str]) -> str:
+        """A day that cannot be read again is never stale: what it was loaded as is what it would be loaded as."""
+        return loaded.get(day) or _loads_text({load.dataset: load.load_id for load in self._accounts(day)})
+
+    def late_files(self) -> dict[str, list[str]]:
+        """Files that came after the other files of a day were retired, with the days that cannot take them in."""
+        files = self.files()
+        with self.warehouse.connect() as connection:
+            frozen = self._frozen(connection, files)
+            retired, booked = ledger.retired_files(connection), ledger.booked_files(connection)
+        found = {
+            f.path: sorted(day for day in f.days & frozen if not is_booked(f, day, booked))
+            for f in files
+            if f.path not in retired
+        }
+        return {path: days for path, days in found.items() if days}
+
+    def _expected_loads(
+        self, day: str, files: Sequence[IndexedFile], erased: ledger.Erased | None = None
+    ) -> dict[str, str]:
+        """Dataset -> load id that the files would give; turns always, because a day without any must fail.
+
+        Records of the forgotten are known once a file was refined: until then a file that was landed again promises
+        its old load id, and gets the one that fits when it is read.
+        """
+        known = erased or {}
         key_id = load_pseudonymiser(self.settings).key_id
         zone = self.settings.source_timezone
         found = {
@@ -129,7 +190,13 @@ class Pipeline:
             for dataset in DATASETS
             if dataset == "turns" or any(f.feeds(dataset, day) for f in files)
         }
-        return {name: input_fingerprint(name, inputs, timezone=zone, key_id=key_id) for name, inputs in found.items()}
+        return {
+            name: with_erasures(
+                input_fingerprint(name, inputs, timezone=zone, key_id=key_id),
+                {f.path: known.get((name, day), {}).get((f.path, f.sha256), 0) for f in inputs},
+            )
+            for name, inputs in found.items()
+        }
 
     def loaded_fingerprints(self) -> dict[str, str]:
         """The same for what each day was last loaded as, days loaded without any file left out."""
@@ -142,29 +209,52 @@ class Pipeline:
         """Write the days into the lake, one after the other; one that cannot be read is reported, the others go on.
 
         A day that fails is no longer loaded as far as the gate is concerned: what the tables hold is not what lies
-        in landing.
+        in landing. A day whose files were retired stays in the lake as it is.
         """
         files = self.files()
+        pseudonymise = load_pseudonymiser(self.settings)
+        with self.warehouse.connect() as connection:
+            frozen = self._frozen(connection, files)
+            forgotten = tombstones(connection, pseudonymise)
         refinery = Refinery(
             self.settings.landing,
             self.settings.lake,
             self.settings.source_timezone,
-            load_pseudonymiser(self.settings),
-            days,
+            pseudonymise,
+            [day for day in days if day not in frozen],
+            tombstones=forgotten,
+            texts_from=limit(datetime.now(UTC), self.settings.source_timezone, self.settings.keep_text_days),
         )
         try:
             for day in sorted(days):
+                if day in frozen:
+                    yield day, self._accounts(day), None
+                    continue
                 try:
-                    yield day, refinery.refine(day, [f for f in files if day in f.days]), None
+                    loads = refinery.refine(day, [f for f in files if day in f.days])
+                    if store := self.lake_store:
+                        store.push(p for load in loads for p in LakeDay(self.settings.lake, load.dataset, day).paths)
+                    yield day, loads, None
                 except (OSError, LandingChangedError) as error:
                     self._retire(day)
                     yield day, [], error
         finally:
             refinery.close()
 
+    def _accounts(self, day: str) -> list[DayLoad]:
+        """A day of the lake as it was last written."""
+        places = [LakeDay(self.settings.lake, dataset, day) for dataset in DATASETS]
+        for place in places:
+            if store := self.lake_store:
+                store.fetch(place.paths)
+        return [place.read_account() for place in places if place.account.exists()]
+
     def _retire(self, day: str) -> None:
         for dataset in DATASETS:
-            LakeDay(self.settings.lake, dataset, day).account.unlink(missing_ok=True)
+            place = LakeDay(self.settings.lake, dataset, day)
+            place.account.unlink(missing_ok=True)
+            if store := self.lake_store:
+                store.push([place.account])
             with self.warehouse.connect() as connection:
                 ledger.retire_load(connection, dataset, day)
 
@@ -176,6 +266,8 @@ class Pipeline:
         loads = []
         for dataset in DATASETS:
             place = LakeDay(self.settings.lake, dataset, day)
+            if store := self.lake_store:
+                store.fetch(place.paths)
             try:
                 account = place.read_account()
             except FileNotFoundError:
@@ -186,6 +278,8 @@ class Pipeline:
                     ledger.retire_load(connection, dataset, day)
             if not account.files and dataset != "turns":
                 shutil.rmtree(place.rows.parent)
+                if store := self.lake_store:
+                    store.push(place.paths)
                 continue
             loads.append(account)
         return loads
@@ -318,3 +412,8 @@ class Pipeline:
 def _loads_text(loads: Mapping[str, str]) -> str:
     """Load ids of a day's datasets in one text, as the ledger spells it too."""
     return ",".join(f"{dataset}:{load_id}" for dataset, load_id in sorted(loads.items()))
+
+
+def is_booked(file: IndexedFile, day: str, booked: set[tuple[str, str, str, str]]) -> bool:
+    """Whether all that a file holds of a day is in the account of what is loaded."""
+    return all((dataset, day, file.path, file.sha256) in booked for dataset in file.rows if file.feeds(dataset, day))

@@ -44,6 +44,10 @@ class Settings(BaseSettings):
     home: Annotated[Path, AfterValidator(_absolute)] = Field(
         default=Path(".voiceai"), description="where landing, lake, embedded server, models and logs live"
     )
+    landing_url: str = Field(
+        default="", description="landing on an object store (s3://bucket/prefix); HOME/landing is its copy then"
+    )
+    lake_url: str = Field(default="", description="where the lake is written to as well (s3://bucket/prefix)")
     database_url: SecretStr | None = Field(
         default=None, description="an external PostgreSQL; without it an embedded one is started in HOME/postgres"
     )
@@ -65,6 +69,12 @@ class Settings(BaseSettings):
     quiet_seconds: float = Field(default=10.0, ge=0, description="a file younger than this may still be being written")
     pseudonym_key: SecretStr | None = Field(
         default=None, description="HMAC key for user ids; without it one is generated in HOME/pseudonym.key (mode 0600)"
+    )
+    keep_landing_days: int | None = Field(
+        default=None, ge=1, description="landed files of older days are deleted; without it they are kept"
+    )
+    keep_text_days: int | None = Field(
+        default=None, ge=1, description="free text of older days is taken out of lake and raw; without it, it is kept"
     )
     code_revision: str = Field(
         default="", description="revision of the code for certificates; without it, the commit of the checkout"

@@ -4,7 +4,9 @@ from typing import Any
 
 import dagster as dg
 
+from voiceai_assets import retention
 from voiceai_assets.assets.abandonment import MODEL
+from voiceai_assets.assets.common import PipelineResource
 
 #: Days in one run; a year would hold one transaction log and one process for too long.
 DAYS_PER_RUN = 90
@@ -35,3 +37,22 @@ def train_job() -> Any:
         selection=dg.AssetSelection.assets(MODEL),
         description="Train the abandonment model on certified days.",
     )
+
+
+def retention_job() -> dg.JobDefinition:
+    """Deletes what is older than the limits; no asset changes, so it is a plain job."""
+
+    @dg.op(description="Landed files and free text older than the limits. Days stay as they were certified.")
+    def retain(context: dg.OpExecutionContext, pipeline: dg.ResourceParam[PipelineResource]) -> None:
+        chosen = retention.plan(pipeline.pipeline)
+        for path, why in chosen.files.kept.items():
+            context.log.warning(f"{path} is old and stays: {why}")
+        failed = retention.carry_out(pipeline.pipeline, chosen, lambda what: context.log.info(f"kept too long: {what}"))
+        if failed:
+            raise dg.Failure(f"{len(failed)} thing(s) are older than kept and could not be removed: {failed}")
+
+    @dg.job(name="retention_job", description="Delete what is older than the limits of the settings.")
+    def job() -> None:
+        retain()
+
+    return job

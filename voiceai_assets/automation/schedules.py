@@ -90,6 +90,25 @@ def busy_days(instance: dg.DagsterInstance) -> set[str]:
     return busy
 
 
+def retention_schedule(settings: Settings, job: Any) -> dg.ScheduleDefinition:
+    """Keeps to the limits at 03:30, where there are any."""
+
+    @dg.schedule(
+        name="retention_schedule",
+        job=job,
+        cron_schedule="30 3 * * *",
+        execution_timezone=settings.source_timezone,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Landed files and free text older than VOICEAI_KEEP_LANDING_DAYS and VOICEAI_KEEP_TEXT_DAYS.",
+    )
+    def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        if settings.keep_landing_days is None and settings.keep_text_days is None:
+            return dg.SkipReason("no limit is set: everything is kept")
+        return dg.RunRequest(run_key=f"retention {context.scheduled_execution_time.date()}")
+
+    return schedule
+
+
 def train_schedule(settings: Settings, job: Any) -> dg.ScheduleDefinition:
     """Trains on Monday mornings."""
     return dg.ScheduleDefinition(

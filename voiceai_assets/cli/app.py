@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from voiceai_assets.lake.remote import StoreError
 from voiceai_assets.settings import SettingsError, load_settings
 from voiceai_assets.warehouse.server import WarehouseError
 
@@ -128,6 +129,39 @@ def quarantine(
 
 
 @app.command()
+def erase(
+    user: Annotated[str, typer.Option(help="The ID, as the source writes it.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Forget one person: landing, lake, raw, marts, kept versions, quarantine and safety copies.
+
+    Looks first and says what would go, runs the days again without the person, and searches every place afterwards.
+    Records of the person that come later are refused. Can be interrupted and repeated.
+
+    Exit status: 0 nothing is left, 1 something is.
+    """
+    from voiceai_assets.cli import privacy
+
+    def may_go_on(question: str) -> bool:
+        return yes or typer.confirm(question, default=False)
+
+    raise typer.Exit(privacy.erase(_pipeline(), user, console, errors, may_go_on))
+
+
+@app.command()
+def retain(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, and change nothing.")] = False,
+) -> None:
+    """Delete landed files and free text older than VOICEAI_KEEP_LANDING_DAYS and VOICEAI_KEEP_TEXT_DAYS.
+
+    The days stay as they were loaded and certified. While `voiceai up` runs, this happens every night.
+    """
+    from voiceai_assets.cli import privacy
+
+    raise typer.Exit(privacy.retain(_pipeline(), console, errors, is_rehearsal=dry_run))
+
+
+@app.command()
 def train() -> None:
     """Train the abandonment model on all certified days."""
     from voiceai_assets.runs import run_training
@@ -218,7 +252,7 @@ def main() -> None:
     """Entry point: errors that a person can act on are one line, everything else keeps its traceback."""
     try:
         app()
-    except (SettingsError, WarehouseError) as error:
+    except (SettingsError, WarehouseError, StoreError) as error:
         errors.print(f"[red]error:[/] {error}")
         sys.exit(_FAILED)
     except KeyboardInterrupt:

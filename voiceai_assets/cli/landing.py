@@ -30,6 +30,8 @@ def land_files(pipeline: Pipeline, paths: list[Path], adapter: str, console: Con
         errors.print(f"[red]error:[/] several files would land under one name: {', '.join(sorted(clashes)[:5])}")
         return 1
     _copy(plan, console)
+    if store := pipeline.landing_store:
+        store.push(goal for _, goal in plan)
     found = pipeline.look_into_landing(quiet_seconds=0)
     remember_first_day(pipeline.settings, [f.home_day for f in found.fresh if f.home_day])
     for file in found.fresh:

@@ -100,6 +100,8 @@ def put_back(pipeline: Pipeline, source: Path, console: Console, errors: Console
             errors.print(f"[red]not mended:[/] {escape(str(error))}")
             failed = True
             continue
+        if store := pipeline.landing_store:
+            store.push([path])
         console.print(f"mended {len(records):,} record(s) of {escape(file)}")
     found = pipeline.look_into_landing(quiet_seconds=0)
     days = sorted({day for f in found.fresh for day in f.days})

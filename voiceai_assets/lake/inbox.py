@@ -24,6 +24,7 @@ from voiceai_assets.contracts import DATASETS
 from voiceai_assets.lake.companions import companions_of, lookup_table
 from voiceai_assets.lake.reading import UnreadableFileError, read_blocks
 from voiceai_assets.lake.typing import days_sql, missing_columns
+from voiceai_assets.privacy import redaction
 
 #: Names under which tools write a file before they rename it; never read.
 UNFINISHED = (".part", ".tmp", ".partial", ".crdownload", "~")
@@ -262,10 +263,10 @@ def input_fingerprint(dataset: str, files: Iterable[IndexedFile], *, timezone: s
     """Name of a dataset's input on a day: the load id of the rows it will produce.
 
     Covers everything that decides the rows: content and name of the files and of those their days depend on, contract,
-    adapters, zone, pseudonym key.
+    adapters, redaction, zone, pseudonym key.
     """
     files = list(files)
     parts = sorted([f.path, f.sha256, f.adapter, f.problem, sorted(f.companions.items())] for f in files)
     versions = sorted({adapter.version for f in files if (adapter := adapter_for(f.adapter))})
-    text = json.dumps([dataset, parts, versions, DATASETS[dataset].version, timezone, key_id])
+    text = json.dumps([dataset, parts, versions, DATASETS[dataset].version, redaction.version(), timezone, key_id])
     return hashlib.sha256(text.encode()).hexdigest()[:16]

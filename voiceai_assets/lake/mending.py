@@ -1,18 +1,22 @@
-"""Records of a landed file by their line: reading them as they arrived, and putting corrected ones in their place.
+"""Records of a landed file by their line: reading them as they arrived, replacing them, removing them for good.
 
-Belongs here: text files, record by record. Does not belong here: which records were refused (the ledger knows).
+Belongs here: files of any format, record by record. Does not belong here: which records were refused (the ledger
+knows) or belong to somebody (``erasure``).
 """
 
 from __future__ import annotations
 
 import io
+import json
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO, cast
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from voiceai_assets.adapters.base import COMPRESSIONS, FORMATS, split_name
 from voiceai_assets.lake.reading import read_blocks
@@ -57,13 +61,131 @@ def mend(path: Path, records: Mapping[int, str], kept: Path) -> None:
     old = texts_of(path, records.keys())
     if absent := sorted(set(records) - set(old)):
         raise CannotMendError(f"{path.name}: no record begins on line {', '.join(map(str, absent))}")
-    draft = path.with_name(f".{path.name}.mending")
-    try:
+
+    def write(draft: Path) -> None:
         with _opened(path, "rb") as source, _opened(draft, "wb", like=path) as target:
             for piece in _mended(source, records, {line: text.count("\n") + 1 for line, text in old.items()}):
                 target.write(piece)
         kept.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(path, kept)
+
+    _rewrite(path, write)
+
+
+def remove(path: Path, lines: Collection[int]) -> bool:
+    """Take the records that begin on these lines out of a file for good; no copy is kept. Atomic, like ``mend``.
+
+    All other records keep their bytes (a UTF-16 file becomes UTF-8). A file without any other record is deleted.
+
+    Returns:
+        Whether there still is a file.
+
+    Raises:
+        CannotMendError: when the file breaks off. What is missing cannot be searched, and a rewritten file would look
+            whole, so its day would no longer be blocked.
+    """
+    _, ending = split_name(path.name)
+    kind = FORMATS[ending]
+    if kind == "document" and not _is_document(path):
+        kind = "lines"
+    spans, total = _survey(path, frozenset(lines))
+    if len(spans) == total:
+        path.unlink()
+        return False
+
+    def write(draft: Path) -> None:
+        if kind == "parquet":
+            _write_other_rows(path, draft, lines)
+            return
+        with _opened(path, "rb") as source, _opened(draft, "wb", like=path) as target:
+            if kind == "document":
+                target.write(_other_items(source.read(), lines))
+                return
+            for piece in _mended(_in_utf8(source), dict.fromkeys(lines, ""), spans):
+                target.write(piece)
+
+    _rewrite(path, write)
+    return True
+
+
+def _survey(path: Path, lines: frozenset[int]) -> tuple[dict[int, int], int]:
+    """How many lines of text each of the records takes, and how many records there are in all."""
+    spans: dict[int, int] = {}
+    total = 0
+    for block in read_blocks(path):
+        total += block.rows.num_rows
+        has_text = "text" in block.rows.column_names
+        chosen = block.rows.filter(pc.is_in(block.rows["line"], pa.array(sorted(lines), pa.int64())))
+        texts = chosen["text"].to_pylist() if has_text else [""] * chosen.num_rows
+        for line, text, problem in zip(chosen["line"].to_pylist(), texts, chosen["problem"].to_pylist(), strict=True):
+            spans[line] = text.rstrip("\r\n").count("\n") + 1
+            is_last = block.is_cut_off and line == block.last_line
+            if is_last and (problem or (block.columns is None and not _is_json(text))):
+                raise CannotMendError(f"{path.name} ends in the middle of a record; {_LAND_AGAIN}")
+        if block.is_damaged:
+            raise CannotMendError(f"{path.name} is a damaged archive; {_LAND_AGAIN}")
+    return spans, total
+
+
+_LAND_AGAIN = "fetch it again from its source or delete it, then run the command again"
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _is_document(path: Path) -> bool:
+    """Whether a ``.json`` file is one document; it may also hold JSON lines."""
+    with _opened(path, "rb") as source:
+        return _is_json(_in_utf8(source).read().decode("utf-8-sig", errors="replace"))
+
+
+def _other_items(content: bytes, lines: Collection[int]) -> bytes:
+    """A JSON list without the items at these positions, from 1; the others keep their text."""
+    text = _in_utf8(io.BufferedReader(io.BytesIO(content))).read().decode("utf-8-sig")
+    decoder, at, kept = json.JSONDecoder(), text.index("[") + 1, []
+    for position in range(1, len(json.loads(text)) + 1):
+        at = _next(text, at)
+        _, end = decoder.raw_decode(text, at)
+        if position not in lines:
+            kept.append(text[at:end])
+        at = _next(text, end) + 1  # behind the comma, or the bracket
+    return f"[{','.join(kept)}]\n".encode()
+
+
+def _next(text: str, at: int) -> int:
+    while text[at] in " \t\r\n":
+        at += 1
+    return at
+
+
+def _write_other_rows(path: Path, draft: Path, lines: Collection[int]) -> None:
+    """A Parquet file without these rows, from 1: the same columns, row groups and compression."""
+    with pq.ParquetFile(path) as file:
+        codec = file.metadata.row_group(0).column(0).compression.lower().replace("uncompressed", "none")
+        first = 1
+        with pq.ParquetWriter(draft, file.schema_arrow, compression=codec) as out:
+            for index in range(file.num_row_groups):
+                rows = file.read_row_group(index)
+                numbers = np.arange(first, first + rows.num_rows)
+                first += rows.num_rows
+                out.write_table(rows.filter(pa.array(~np.isin(numbers, list(lines)))))
+
+
+def _in_utf8(source: BinaryIO) -> BinaryIO:
+    head = cast("io.BufferedReader", source).peek(2)[:2]
+    return io.BytesIO(source.read().decode("utf-16").encode()) if head in UTF16_BOMS else source
+
+
+def _rewrite(path: Path, write: Callable[[Path], None]) -> None:
+    draft = path.with_name(f".{path.name}.mending")
+    try:
+        write(draft)
+        shutil.copymode(path, draft)
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)

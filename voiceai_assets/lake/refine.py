@@ -6,6 +6,7 @@ Does not belong here: SQL of single types (``typing``), which files there are (`
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -23,13 +24,17 @@ from voiceai_assets.contracts import DATASETS
 from voiceai_assets.contracts.fields import Contract, Kind
 from voiceai_assets.lake.companions import lookup_table
 from voiceai_assets.lake.inbox import IndexedFile, input_fingerprint, stat_of
+from voiceai_assets.lake.people import ERASED, ERASED_MESSAGE, erased_sql, names_people
 from voiceai_assets.lake.reading import Block, UnreadableFileError, read_blocks
 from voiceai_assets.lake.reading.block import literal, quoted
+from voiceai_assets.lake.texts import drop_texts
 from voiceai_assets.lake.typing import known_columns, missing_columns, typed_rows_sql
 from voiceai_assets.privacy.pseudonyms import Pseudonymiser
 from voiceai_assets.privacy.redaction import redact, redact_json, redact_record, suspicious
+from voiceai_assets.privacy.tombstones import Tombstones
 
 MEMORY_LIMIT = "2GB"
+_TEXT_KEPT = 4000  # of a refused record; cut after redaction, or half a number would survive at the cut
 T = TypeVar("T")
 
 
@@ -50,6 +55,7 @@ class FileAccount:
     rows_duplicate: int
     is_truncated: bool
     problem: str | None = None
+    rows_erased: int = 0  # among the quarantined: records of somebody who was forgotten
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,21 @@ class DayLoad:
         """Records that repeat another one exactly."""
         return sum(f.rows_duplicate for f in self.files)
 
+    @property
+    def rows_erased(self) -> int:
+        """Refused records of somebody who was forgotten."""
+        return sum(f.rows_erased for f in self.files)
+
+
+def with_erasures(load_id: str, erased: Mapping[str, int]) -> str:
+    """The load id of rows from which records of the forgotten were left out; the same id where none was.
+
+    The same files give other rows once somebody was forgotten, so the load before must not lend them its verdict. File
+    -> number of records is enough to tell loads apart: tombstones are only ever added.
+    """
+    refused = sorted((file, count) for file, count in erased.items() if count)
+    return hashlib.sha256(json.dumps([load_id, refused]).encode()).hexdigest()[:16] if refused else load_id
+
 
 @dataclass(frozen=True)
 class LakeDay:
@@ -105,6 +126,11 @@ class LakeDay:
         """The account; the leading underscore hides it from readers of the Parquet folder."""
         return self.rows.with_name("_account.json")
 
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Every file of the day, the account last: where it is, the others are."""
+        return (self.rows, self.quarantine, self.account)
+
     def read_account(self) -> DayLoad:
         """The account as it was written.
 
@@ -124,13 +150,24 @@ class Refinery:
         timezone: zone of naive timestamps and of days.
         pseudonymise: keyed pseudonyms for whoever a record names.
         days: the days that will be asked for, so that a parsed file can be forgotten after the last of them.
+        tombstones: whose records are refused.
+        texts_from: free text of earlier days is left out (retention); None keeps all of it.
     """
 
     def __init__(
-        self, landing: Path, lake: Path, timezone: str, pseudonymise: Pseudonymiser, days: Sequence[str]
+        self,
+        landing: Path,
+        lake: Path,
+        timezone: str,
+        pseudonymise: Pseudonymiser,
+        days: Sequence[str],
+        *,
+        tombstones: Tombstones | None = None,
+        texts_from: str | None = None,
     ) -> None:
         self._landing, self._lake, self._timezone = landing, lake, timezone
         self._pseudonymise = pseudonymise
+        self._tombstones, self._texts_from = tombstones, texts_from
         self._pending = sorted(days)
         self._truncated: dict[str, bool] = {}
         self._problems: dict[str, str] = {}
@@ -178,7 +215,9 @@ class Refinery:
         load_id = input_fingerprint(contract.dataset, inputs, timezone=self._timezone, key_id=key_id)
         self._select_day(contract, day, inputs)
         self._separate_duplicates(contract)
-        load = DayLoad(contract.dataset, day, load_id, self._account(inputs))
+        files = self._account(inputs)
+        load_id = with_erasures(load_id, {f.file: f.rows_erased for f in files})
+        load = DayLoad(contract.dataset, day, load_id, files)
         self._write(contract, load)
         return load
 
@@ -211,6 +250,23 @@ class Refinery:
             self._forget([file])
             raise LandingChangedError(f"{file.path} changed while it was being read; run the day again")
         self._truncated[file.path] = last is not None and self._is_truncated(file.path, tables[0].contract, last)
+        if self._tombstones:
+            for table in tables:
+                self._refuse_erased(file.path, table.contract, self._tombstones)
+
+    def _refuse_erased(self, path: str, contract: Contract, tombstones: Tombstones) -> None:
+        """Records of the forgotten are refused without their text, those that could not be read as well."""
+        parsed, of_file = _parsed(contract), f"source_file = {literal(path)}"
+        refuse = f"UPDATE {parsed} SET refusal = [{literal(ERASED)}, {literal(ERASED_MESSAGE)}], text = NULL"
+        if names_people(contract):
+            relation = f"(SELECT * FROM {parsed} WHERE {of_file})"
+            condition = erased_sql(self._db, relation, contract, tombstones.has_person, tombstones)
+            if condition is not None:
+                self._db.execute(f"{refuse} WHERE {of_file} AND {condition}")
+        unread = f"SELECT line, text FROM {parsed} WHERE {of_file} AND text IS NOT NULL"  # refused, and not as theirs
+        lines = [line for line, text in self._db.execute(unread).fetchall() if tombstones.named_in(text)]
+        if lines:
+            self._db.execute(f"{refuse} WHERE {of_file} AND text IS NOT NULL AND list_contains(?, line)", [lines])
 
     def _parse(self, file: IndexedFile, block: Block, tables: Sequence[tuple[Table, str | None]]) -> None:
         self._db.register("block", block.rows)
@@ -320,10 +376,12 @@ class Refinery:
     def _account(self, inputs: Sequence[IndexedFile]) -> tuple[FileAccount, ...]:
         rows = self._db.execute(
             "SELECT t.source_file, count(*), count(*) FILTER (refusal IS NULL AND r.position IS NULL), "
-            "count(*) FILTER (refusal IS NOT NULL), count(*) FILTER (refusal IS NULL AND r.position IS NOT NULL) "
+            "count(*) FILTER (refusal IS NOT NULL), count(*) FILTER (refusal IS NULL AND r.position IS NOT NULL), "
+            f"count(*) FILTER (refusal[1] = {literal(ERASED)}) "
             "FROM today t LEFT JOIN repeated r USING (position) GROUP BY 1"
         ).fetchall()
-        counts: Mapping[str, tuple[int, int, int, int]] = {row[0]: row[1:] for row in rows}
+        counts: Mapping[str, tuple[int, int, int, int]] = {row[0]: row[1:5] for row in rows}
+        erased: Mapping[str, int] = {row[0]: row[5] for row in rows}
         return tuple(
             FileAccount(
                 f.path,
@@ -332,6 +390,7 @@ class Refinery:
                 *counts.get(f.path, (0, 0, 0, 0)),
                 is_truncated=self._truncated[f.path],
                 problem=self._problems.get(f.path),
+                rows_erased=erased.get(f.path, 0),
             )
             for f in inputs
         )
@@ -365,12 +424,14 @@ class Refinery:
             target.rows,
         )
         self._write_quarantine(load, target)
-        _replace_text(target.account, json.dumps(asdict(load), indent=1, sort_keys=True))
+        if self._texts_from is not None and load.day < self._texts_from:
+            drop_texts(target, self._db)
+        write_account(target, load)
 
     def _write_quarantine(self, load: DayLoad, target: LakeDay) -> None:
         """Refused records are few and foreign: each is redacted in Python, as a whole."""
         refused = self._db.execute(
-            "SELECT source_file, line, refusal[1], refusal[2], left(text, 4000) FROM today "
+            "SELECT source_file, line, refusal[1], refusal[2], left(text, 20000) FROM today "
             "WHERE refusal IS NOT NULL ORDER BY source_file, line, position"
         ).fetchall()
         columns: Mapping[str, list[str | int | None]] = {
@@ -378,7 +439,7 @@ class Refinery:
             "line": [row[1] for row in refused],
             "reason": [row[2] for row in refused],
             "message": [redact(row[3]) for row in refused],
-            "raw_text": [None if row[4] is None else redact_record(row[4]) for row in refused],
+            "raw_text": [None if row[4] is None else redact_record(row[4])[:_TEXT_KEPT] for row in refused],
         }
         self._db.register("refused", pa.table(dict(columns), schema=QUARANTINE))
         self._copy(
@@ -446,7 +507,8 @@ def _literals(texts: Iterable[str]) -> str:
     return ", ".join(map(literal, texts)) or "NULL"
 
 
-def _replace_text(path: Path, text: str) -> None:
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(text + "\n")
-    draft.replace(path)
+def write_account(place: LakeDay, load: DayLoad) -> None:
+    """Replace the account of a day of the lake."""
+    draft = place.account.with_name(f".{place.account.name}.{os.getpid()}")
+    draft.write_text(json.dumps(asdict(load), indent=1, sort_keys=True) + "\n")
+    draft.replace(place.account)

@@ -31,13 +31,21 @@ _CHUNK = 4 * 2**20
 _QUARANTINE_COLUMNS = ("file", "line", "reason", "message", "raw_text", "day", "load_id")
 
 
+class HalfWrittenError(RuntimeError):
+    """A run was killed while it wrote a day into the lake, or another run is writing it now; nothing was loaded."""
+
+
 def load_day(connection: psycopg.Connection[Any], lake: Path, load: DayLoad) -> None:
     """Replace the day of a dataset in ``raw``, its quarantine and its ledger rows; all or nothing.
 
     TRUNCATE and COPY in one transaction: readers of ``raw`` keep the old day until the commit, and with
     ``wal_level = minimal`` the new rows skip the log.
+
+    Raises:
+        HalfWrittenError: when the lake holds other rows than the account speaks of.
     """
     place = LakeDay(lake, load.dataset, load.day)
+    _refuse_half_a_day(place, load)
     contract = DATASETS[load.dataset]
     table = sql.Identifier("raw", ensure_partition(connection, load.dataset, load.day))
     connection.execute(sql.SQL("truncate {}").format(table))
@@ -53,6 +61,19 @@ def load_day(connection: psycopg.Connection[Any], lake: Path, load: DayLoad) -> 
     if contract is TURNS:
         _load_session_days(connection, load, place)
     connection.execute(sql.SQL("analyze {}").format(table))
+
+
+def _refuse_half_a_day(place: LakeDay, load: DayLoad) -> None:
+    """Rows under an account of other rows would be certified by checks that never saw them."""
+    footer = pq.read_metadata(place.rows)
+    column = footer.schema.names.index("load_id")
+    statistics = [footer.row_group(n).column(column).statistics for n in range(footer.num_row_groups)]
+    load_ids = {load_id for found in statistics if found for load_id in (found.min, found.max)}
+    if load_ids - {load.load_id} or footer.num_rows != load.rows_loaded:
+        raise HalfWrittenError(
+            f"{place.rows} and its account are not of one run (killed while it wrote, or still writing); "
+            f"run {load.day} again"
+        )
 
 
 def _load_quarantine(connection: psycopg.Connection[Any], load: DayLoad, place: LakeDay) -> None:

@@ -21,6 +21,8 @@ from voiceai_assets.lake.inbox import IndexedFile, Refresh
 from voiceai_assets.lake.refine import DayLoad
 
 Connection = psycopg.Connection[Any]
+#: (dataset, day) -> (file, sha256) -> refused records of people who were forgotten.
+Erased = dict[tuple[str, str], dict[tuple[str, str], int]]
 
 #: A session may go on for so many days after the day it started on; later turns are reported as orphans.
 SESSION_SPAN_DAYS = 2
@@ -46,7 +48,7 @@ def record_refresh(connection: Connection, refresh: Refresh) -> None:
             "values (%s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict (path) do update set "
             "adapter = excluded.adapter, size_bytes = excluded.size_bytes, mtime_ns = excluded.mtime_ns, "
             "sha256 = excluded.sha256, rows = excluded.rows, home_day = excluded.home_day, "
-            "problem = excluded.problem, companions = excluded.companions, indexed_at = now()",
+            "problem = excluded.problem, companions = excluded.companions, indexed_at = now(), retired_at = null",
             [
                 (
                     f.path, f.adapter, f.size_bytes, f.mtime_ns, f.sha256,
@@ -56,7 +58,55 @@ def record_refresh(connection: Connection, refresh: Refresh) -> None:
             ],
         )  # fmt: skip
         if refresh.gone:
-            cursor.execute("delete from governance.landing_files where path = any(%s)", [refresh.gone])
+            # asked here and not before: retention may have removed a file while somebody looked into landing
+            query = "delete from governance.landing_files where path = any(%s) and retired_at is null"
+            cursor.execute(query, [refresh.gone])
+
+
+def retired_files(connection: Connection) -> set[str]:
+    """Files that retention removed from landing; what was made of them stays."""
+    found = connection.execute("select path from governance.landing_files where retired_at is not null").fetchall()
+    return {row[0] for row in found}
+
+
+def retire_files(connection: Connection, paths: Sequence[str]) -> None:
+    """Remember files as retired. To be committed before they are deleted: a sensor that looks meanwhile must know."""
+    connection.execute("update governance.landing_files set retired_at = now() where path = any(%s)", [list(paths)])
+
+
+def old_loads(connection: Connection, first_kept: str) -> list[tuple[str, str, bool]]:
+    """(dataset, day, whether its texts were taken out) of what is loaded of the days before."""
+    query = (
+        "select dataset, day::text, texts_dropped_at is not null from governance.loads "
+        "where is_live and dataset <> 'marts' and day < %s"
+    )
+    return connection.execute(query, [first_kept]).fetchall()
+
+
+def mark_without_texts(connection: Connection, dataset: str, day: str) -> None:
+    """Remember that retention took the texts out of what is loaded; loading the day again forgets it."""
+    connection.execute(
+        "update governance.loads set texts_dropped_at = now() where dataset = %s and day = %s and is_live",
+        [dataset, day],
+    )
+
+
+def booked_files(connection: Connection) -> set[tuple[str, str, str, str]]:
+    """(dataset, day, file, sha256) of everything that is in the account of what is loaded now."""
+    query = (
+        "select f.dataset, f.day::text, f.file, f.sha256 from governance.load_files f join governance.loads l "
+        "using (dataset, day, load_id) where l.is_live"
+    )
+    return set(connection.execute(query).fetchall())
+
+
+def erased_records(connection: Connection) -> Erased:
+    """Records that were refused because they are those of somebody who was forgotten."""
+    found: Erased = {}
+    query = "select dataset, day::text, file, sha256, rows_erased from governance.load_files where rows_erased > 0"
+    for dataset, day, file, sha256, count in connection.execute(query).fetchall():
+        found.setdefault((dataset, day), {})[file, sha256] = count
+    return found
 
 
 def record_load(connection: Connection, load: DayLoad) -> None:
@@ -73,12 +123,13 @@ def record_load(connection: Connection, load: DayLoad) -> None:
     with connection.cursor() as cursor:
         cursor.executemany(
             "insert into governance.load_files (dataset, day, load_id, file, sha256, size_bytes, rows_in, rows_loaded, "
-            "rows_quarantined, rows_duplicate, is_truncated, problem) "
-            "values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            "rows_quarantined, rows_duplicate, is_truncated, problem, rows_erased) "
+            "values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
             [
                 (
                     load.dataset, load.day, load.load_id, f.file, f.sha256, f.size_bytes,
                     f.rows_in, f.rows_loaded, f.rows_quarantined, f.rows_duplicate, f.is_truncated, f.problem,
+                    f.rows_erased,
                 )
                 for f in load.files
             ],
@@ -102,7 +153,8 @@ def _make_live(
         "rows_quarantined, rows_duplicate) values (%s, %s, %s, true, %s, %s, %s, %s, %s, %s) "
         "on conflict (dataset, day, load_id) do update set is_live = true, code_version = excluded.code_version, "
         "inputs = excluded.inputs, rows_in = excluded.rows_in, rows_loaded = excluded.rows_loaded, "
-        "rows_quarantined = excluded.rows_quarantined, rows_duplicate = excluded.rows_duplicate, loaded_at = now()",
+        "rows_quarantined = excluded.rows_quarantined, rows_duplicate = excluded.rows_duplicate, loaded_at = now(), "
+        "texts_dropped_at = null",
         [dataset, day, load_id, code_version, Jsonb(inputs), *counts],
     )
 

@@ -81,6 +81,34 @@ def withdraw_day(connection: Connection, day: str) -> int:
     return cursor.rowcount
 
 
+def forget_versions(connection: Connection, pseudonyms: Sequence[str], sessions: Sequence[str]) -> int:
+    """Delete every version that still holds a person, and withdraw the day where readers see one; how many went.
+
+    A day that could be published again without them is not touched: its live version no longer holds them.
+    """
+    forgotten: dict[str, list[int]] = {}
+    for mart in CERTIFIED_MARTS:
+        if not _columns(connection, "published", mart):
+            continue
+        query = sql.SQL(
+            "select distinct publication_id from published.{} where user_id = any(%s) or session_id = any(%s)"
+        ).format(sql.Identifier(mart))
+        found = connection.execute(query, [list(pseudonyms), list(sessions)]).fetchall()
+        forgotten[mart] = [row[0] for row in found]
+        connection.execute(
+            sql.SQL("delete from published.{} where publication_id = any(%s)").format(sql.Identifier(mart)),
+            [forgotten[mart]],
+        )
+    ids = [publication_id for of_mart in forgotten.values() for publication_id in of_mart]
+    seen = connection.execute(
+        "select distinct day::text from governance.publications where is_live and publication_id = any(%s)", [ids]
+    ).fetchall()
+    for (day,) in seen:
+        withdraw_day(connection, day)
+    connection.execute("update governance.publications set is_pruned = true where publication_id = any(%s)", [ids])
+    return len(ids)
+
+
 def _content(connection: Connection, mart: str, column: str, day: str, load_id: str) -> tuple[int, str]:
     """Row count and a checksum that does not depend on the order of rows.
 

@@ -6,6 +6,7 @@ Does not belong here: what is inside the databases (``schema``, ``ledger``, ``pu
 
 from __future__ import annotations
 
+import atexit
 import functools
 import warnings
 from collections.abc import Iterator, Mapping
@@ -141,10 +142,9 @@ def _start_embedded(directory: Path) -> Address:
             if "include 'voiceai.conf'" not in main.read_text():
                 with main.open("a") as handle:
                     handle.write("\ninclude 'voiceai.conf'\n")
-            # processes that were killed never signed off; counting them would keep the server running for ever
-            joined = server.global_process_id_list
-            joined.put([pid for pid in joined._get() if psutil.pid_exists(pid)])
+            _forget_the_dead(server)
         server.start()
+        atexit.register(_sign_off_the_dead, server)  # runs before the library asks who is left
     except Exception as error:
         raise WarehouseError(
             f"the embedded PostgreSQL in {directory} did not start: {error}. "
@@ -152,6 +152,29 @@ def _start_embedded(directory: Path) -> Address:
         ) from error
     info = server.get_postmaster_info()
     return Address({"host": str(info.socket_dir), "port": str(info.port or 5432), "user": "postgres"})
+
+
+def _forget_the_dead(server: Any) -> None:
+    """Strike out processes that were killed: they never signed off, and what is left of them misleads the library.
+
+    A user that is gone would keep the server running for ever. A server that is gone would be taken for running once
+    its number belongs to another process (soon, in a container), and that process would be stopped in its place.
+    """
+    users = server.global_process_id_list
+    known = users._get()
+    alive = [pid for pid in known if psutil.pid_exists(pid)]
+    if alive != known:
+        users.put(alive)
+    note = server.pgdata / "postmaster.pid"
+    with suppress(FileNotFoundError, IndexError, ValueError, psutil.Error):
+        owner = psutil.Process(int(note.read_text().split()[0]))
+        if not owner.name().startswith("postgres") or str(server.pgdata) not in owner.cmdline():
+            note.unlink()
+
+
+def _sign_off_the_dead(server: Any) -> None:
+    with server._lock:
+        _forget_the_dead(server)
 
 
 #: Text sorts by code point: the same order on every machine, and three times as fast as a language's.
@@ -230,6 +253,7 @@ def leave_embedded(settings: Settings) -> None:
 
     server = PostgresServer._instances.get((settings.home / "postgres").resolve())
     if server is not None:
+        _sign_off_the_dead(server)
         server.cleanup()
     open_warehouse.cache_clear()
 

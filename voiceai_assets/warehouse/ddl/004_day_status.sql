@@ -1,3 +1,6 @@
+-- A file that retention removed: its row stays, because its days were made from it and must not look changed.
+alter table governance.landing_files add column if not exists retired_at timestamptz;
+
 -- One row per day that anything is known of: the single answer to "which days are certified, and why is one not".
 create or replace view governance.day_status as
 with
@@ -6,6 +9,7 @@ landed as (
     t.day::date as day,
     count(distinct f.path) as files,
     sum(t.records::bigint) as records,
+    bool_or(f.retired_at is not null) as is_retired,
     array_agg(d.dataset || ':' || f.path || ':' || f.sha256 order by d.dataset, f.path) as content
   from governance.landing_files f
   cross join lateral jsonb_each(f.rows) as d (dataset, by_day)
@@ -18,6 +22,16 @@ loaded_content as (
   from governance.load_files
   where problem is null and rows_in > 0
   group by day
+),
+-- what came after a day's files were retired cannot be loaded without them: the day stays as it is
+changed as (
+  select landed.day
+  from landed left join loaded_content on loaded_content.day = landed.day
+  where not landed.is_retired and landed.content is distinct from loaded_content.content
+  union
+  select loaded_content.day
+  from loaded_content left join landed on landed.day = loaded_content.day
+  where landed.day is null
 ),
 turns as (
   select * from governance.loads where dataset = 'turns' and is_live
@@ -67,15 +81,15 @@ select
   live.published_at,
   case
     when verdicts.status = 'blocked' and verdicts.load_id is not distinct from turns.load_id
-      and not coalesce(landed.content is distinct from loaded_content.content, false) then 'blocked'
+      and changed.day is null then 'blocked'
     when turns.load_id is null and live.load_id is null then 'not loaded'
-    when landed.content is distinct from loaded_content.content then 'stale'
+    when changed.day is not null then 'stale'
     when live.load_id is null then 'not certified'
     when live.load_id is distinct from marts.load_id then 'stale'
     else verdicts.status
   end as status,
   case
-    when landed.content is distinct from loaded_content.content and turns.load_id is not null
+    when changed.day is not null and turns.load_id is not null
       then 'files changed after they were loaded'
     when live.load_id is not null and live.load_id is distinct from marts.load_id
       then 'rebuilt after it was published, not judged yet'
@@ -84,7 +98,7 @@ select
   verdicts.decided_at
 from days
 left join landed on landed.day = days.day
-left join loaded_content on loaded_content.day = days.day
+left join changed on changed.day = days.day
 left join turns on turns.day = days.day
 left join accounts on accounts.day = days.day
 left join marts on marts.day = days.day

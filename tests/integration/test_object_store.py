@@ -1,0 +1,82 @@
+"""Landing and lake on an object store, over real HTTP: from an uploaded object to a certified day, and back."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pytest
+from moto.server import ThreadedMotoServer
+
+from tests.integration.world import World, session
+
+DAY = "2026-08-01"
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    files = fsspec.filesystem("s3", skip_instance_cache=True, use_listings_cache=False)
+    if not files.exists("calls"):
+        files.mkdir("calls")  # moto keeps its buckets for as long as the process lives
+    yield files
+    files.rm("calls/", recursive=True)
+    server.stop()
+
+
+@pytest.fixture
+def remote_world(home: Path, store: Any) -> Iterator[World]:
+    made = World(
+        home / "home",
+        os.environ.get("TEST_DATABASE_URL"),
+        landing_url="s3://calls/landing",
+        lake_url="s3://calls/lake",
+    )
+    yield made
+    made.close()
+
+
+def _turns(*sessions: str) -> bytes:
+    rows = [row for name in sessions for row in session(name, f"{DAY}T10:00")]
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
+def test_an_uploaded_object_becomes_a_certified_day_and_a_replaced_one_another(remote_world: World, store: Any) -> None:
+    store.pipe(f"calls/landing/canonical/turns-{DAY}.jsonl", _turns("a", "b"))
+    remote_world.look()
+    remote_world.run(DAY)
+    assert remote_world.certified() == {DAY: 2}
+    assert {path.rsplit("/", 1)[-1] for path in store.find("calls/lake/turns")} == {"rows.parquet", "_account.json"}
+
+    store.pipe(f"calls/landing/canonical/turns-{DAY}.jsonl", _turns("a", "b", "c"))
+    remote_world.run(DAY)
+    assert remote_world.certified() == {DAY: 3}
+
+    store.rm_file(f"calls/landing/canonical/turns-{DAY}.jsonl")
+    remote_world.run(DAY)
+    assert remote_world.status(DAY) == "blocked"
+
+
+def test_raw_is_rebuilt_from_the_lake_on_the_store_alone(remote_world: World, store: Any) -> None:
+    store.pipe(f"calls/landing/canonical/turns-{DAY}.jsonl", _turns("a", "b"))
+    remote_world.look()
+    remote_world.run(DAY)
+    before = remote_world.query("select * from raw.turns order by session_id, turn_number")
+    shutil.rmtree(remote_world.settings.lake)
+    with remote_world.pipeline.warehouse.connect() as connection:
+        connection.execute("truncate raw.turns")
+    remote_world.pipeline.load(DAY)
+    assert remote_world.query("select * from raw.turns order by session_id, turn_number") == before

@@ -1,0 +1,22 @@
+"""Parquet of the lake that is rewritten in place. Not here: what is changed in it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import duckdb
+
+from voiceai_assets.lake.reading.block import literal
+
+
+def from_parquet(path: Path) -> str:
+    """DuckDB: the file as a relation; the folder's name is not a column."""
+    return f"read_parquet({literal(str(path))}, hive_partitioning = false)"
+
+
+def rewrite(db: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
+    """Put the result of a query in the place of a file; readers see the old file or the new one."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    db.execute(f"COPY ({query}) TO {literal(str(draft))} (FORMAT parquet, COMPRESSION zstd)")
+    draft.replace(path)

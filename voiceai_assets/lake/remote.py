@@ -1,0 +1,150 @@
+"""Landing and lake on an object store, through fsspec: a local copy kept in step, so that everything else reads files.
+
+Belongs here: bringing a folder and a store together. Does not belong here: what the files mean. Addresses are fsspec's
+(``s3://bucket/prefix``, ``gs://``, ``file://``); credentials and end points come from the store's own environment
+variables (``AWS_ACCESS_KEY_ID``, ``AWS_ENDPOINT_URL``, ...), never from ours.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import fsspec
+
+STATE = ".remote.json"
+
+
+class StoreError(OSError):
+    """The object store cannot be reached or refuses; the message names the address."""
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A folder on an object store and its local copy."""
+
+    url: str
+    local: Path
+
+    def pull(self) -> None:
+        """Bring the local copy in step: new and changed objects arrive, those that vanished from the store go.
+
+        Local files that never came from the store, or went to it, are left alone. A file appears whole or not at all.
+
+        Raises:
+            StoreError: when the store cannot be listed or read.
+        """
+        known = self._state()
+        try:
+            listed = {name: info for name, info in self._listed().items() if _is_ordinary(name)}
+            for name, info in listed.items():
+                if known.get(name) != _tag(info) or not (self.local / name).exists():
+                    self._download(name, info)
+        except Exception as error:  # fsspec lets every store raise errors of its own
+            raise StoreError(f"{self.url}: {error}") from error
+        for name in known.keys() - listed.keys():
+            (self.local / name).unlink(missing_ok=True)
+        self._remember({name: _tag(info) for name, info in listed.items()})
+
+    def push(self, paths: Iterable[Path]) -> None:
+        """Write local files to the store; a path that no longer exists is removed from it.
+
+        Raises:
+            StoreError: when the store refuses.
+        """
+        known = self._state()
+        try:
+            for path in paths:
+                name = path.relative_to(self.local).as_posix()
+                if path.exists():
+                    self._files.put_file(str(path), self._place(name))
+                    known[name] = _tag(self._files.info(self._place(name)))
+                elif self._files.exists(self._place(name)):
+                    self._files.rm_file(self._place(name))
+                    known.pop(name, None)
+        except Exception as error:  # as above
+            raise StoreError(f"{self.url}: {error}") from error
+        self._remember(known)
+
+    def fetch(self, paths: Iterable[Path]) -> None:
+        """Download single files that the store has and the local copy has not.
+
+        Raises:
+            StoreError: when the store cannot be read.
+        """
+        try:
+            for path in paths:
+                name = path.relative_to(self.local).as_posix()
+                if not path.exists() and self._files.exists(self._place(name)):
+                    self._download(name, self._files.info(self._place(name)))
+        except Exception as error:  # as above
+            raise StoreError(f"{self.url}: {error}") from error
+
+    @cached_property
+    def _opened(self) -> tuple[Any, str]:
+        # without a cache of listings: others write to the store while we look
+        files, root = fsspec.url_to_fs(self.url, use_listings_cache=False, skip_instance_cache=True)
+        return files, root.rstrip("/")
+
+    @property
+    def _files(self) -> Any:
+        return self._opened[0]
+
+    def _place(self, name: str) -> str:
+        return f"{self._opened[1]}/{name}"
+
+    def _listed(self) -> dict[str, Mapping[str, Any]]:
+        root = self._opened[1]
+        self._files.invalidate_cache()
+        found = self._files.find(root, detail=True)
+        return {path.removeprefix(root).lstrip("/"): info for path, info in found.items()}
+
+    def _download(self, name: str, info: Mapping[str, Any]) -> None:
+        target = self.local / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        draft = target.with_name(f".{target.name}.{os.getpid()}")
+        try:
+            self._files.get_file(self._place(name), str(draft))
+            if (stamp := _changed_at(info)) is not None:
+                os.utime(draft, (stamp, stamp))
+            draft.replace(target)
+        finally:
+            draft.unlink(missing_ok=True)
+
+    def _state(self) -> dict[str, str]:
+        try:
+            found = json.loads((self.local / STATE).read_text())
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def _remember(self, tags: Mapping[str, str]) -> None:
+        self.local.mkdir(parents=True, exist_ok=True)
+        draft = self.local / f"{STATE}.{os.getpid()}"
+        draft.write_text(json.dumps(dict(sorted(tags.items())), indent=0))
+        draft.replace(self.local / STATE)
+
+
+def _is_ordinary(name: str) -> bool:
+    """Whether an object's name may become a file below the folder: an object may be called anything, ``../x`` too."""
+    parts = PurePosixPath(name).parts
+    return bool(parts) and not name.startswith("/") and not any(part.startswith(".") for part in parts)
+
+
+def _tag(info: Mapping[str, Any]) -> str:
+    """What changes when an object's content does."""
+    tag = info.get("ETag") or info.get("etag") or info.get("LastModified") or info.get("mtime")
+    return f"{info.get('size')}:{tag}"
+
+
+def _changed_at(info: Mapping[str, Any]) -> float | None:
+    found = info.get("LastModified") or info.get("mtime")
+    if isinstance(found, datetime):
+        return found.timestamp()
+    return float(found) if isinstance(found, int | float) else None
