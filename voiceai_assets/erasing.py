@@ -135,7 +135,10 @@ def plan(pipeline: Pipeline, identifier: str, listen: Listener) -> Plan:
             *tables.claims_in_tables(connection, pseudonym),
         ]
         found = sessions_of(claims)
-        new = Tombstones.of(pseudonymise, identifier, found.own)
+        # what an interrupted erasure decided stands, though the records that decided it may be gone
+        decided = {claim.session for claim in claims if known.has_session(claim.session)}
+        own, shared = found.own | decided, found.shared - decided
+        new = Tombstones.of(pseudonymise, identifier, own)
         marks = known | new
         landing = find_in_landing(settings.landing, marks, db, lambda path: listen("whose records", path))
         lake = find_in_lake(settings.lake, marks, db)
@@ -147,9 +150,9 @@ def plan(pipeline: Pipeline, identifier: str, listen: Listener) -> Plan:
     return Plan(
         identifier=identifier,
         pseudonym=pseudonym,
-        sessions=found.own,
-        shared=found.shared,
-        mentioned=frozenset(claim.session for claim in claims if claim.is_others and claim.session in found.own),
+        sessions=own,
+        shared=shared,
+        mentioned=frozenset(claim.session for claim in claims if claim.is_others and claim.session in own),
         marks=marks,
         is_new=known != marks,
         landing=landing,

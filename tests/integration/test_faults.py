@@ -53,6 +53,9 @@ from voiceai_assets.warehouse.server import leave_embedded
 OLD, NEW = (20_000, 1), (60_000, 2)
 EMBEDDED = pytest.mark.skipif("TEST_DATABASE_URL" in os.environ, reason="breaks the server, so it brings its own")
 
+#: Kills, restarts and whole erasures take minutes: `make test-slow`.
+pytestmark = pytest.mark.slow
+
 
 @dataclass(frozen=True)
 class Prepared:

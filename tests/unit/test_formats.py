@@ -323,3 +323,10 @@ def test_a_line_without_a_record_and_a_parquet_file_cannot_be_mended(tmp_path: P
         mend(csv_file(tmp_path, "1\n", "x.jsonl"), {9: "x"}, tmp_path / "old")
     with pytest.raises(CannotMendError, match="land the file again"):
         mend(tmp_path / "x.parquet", {1: "x"}, tmp_path / "old")
+
+
+def test_a_record_of_which_nothing_is_wanted_is_still_a_record(tmp_path: Path) -> None:
+    (block,) = blocks_of(csv_file(tmp_path, '{"a": 1}\n', "x.jsonl"))
+    with duckdb.connect() as db:
+        db.register("block", block.rows)
+        assert db.execute(f"SELECT {block.record_sql([])} IS NULL FROM block").fetchall() == [(False,)]

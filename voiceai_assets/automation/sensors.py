@@ -37,6 +37,10 @@ def landing_sensor(settings: Settings, partitions: dg.PartitionsDefinition, job:
                 context.log.warning(f"{file.path} is not read: {file.problem}")
         if moved:
             context.log.warning(f"partitions now start at {first_day(settings)}; reload the code location to see them")
+        late = step.late_files() if found.fresh else {}
+        for file in found.fresh:
+            if file.path in late:
+                context.log.warning(f"{file.path} is not read for {', '.join(late[file.path][:10])}: retired days")
         before: dict[str, str] = json.loads(context.cursor) if context.cursor else step.loaded_fingerprints()
         now = step.input_fingerprints()
         inside, outside = split_by_range(

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from voiceai_assets.automation.planning import DayRange
 from voiceai_assets.checks.suites import all_suites
+from voiceai_assets.cli.privacy import print_late_files
 from voiceai_assets.partitions import first_day, today
 from voiceai_assets.pipeline import Pipeline
 from voiceai_assets.runs import run_days
@@ -82,6 +83,7 @@ def show_status(pipeline: Pipeline, first: date | None, last: date | None, conso
             if why := _why(row):
                 console.print(f"{row['day']} [{_colour(row)}]{row['status']}[/]: {escape(why)}")
         _print_totals(found, console)
+    print_late_files(pipeline, console)
     for file in unreadable:
         console.print(f"[yellow]not read:[/] {escape(file['path'])}: {escape(file['problem'])}")
     return 0 if all(str(row["status"]).startswith("certified") for row in found) else 2

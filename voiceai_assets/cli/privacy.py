@@ -5,7 +5,7 @@ Belongs here: words, tables, bars. Does not belong here: the work (``voiceai_ass
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -100,7 +100,7 @@ def retain(pipeline: Pipeline, console: Console, errors: Console, *, is_rehearsa
         console.print("no limit is set; VOICEAI_KEEP_LANDING_DAYS and VOICEAI_KEEP_TEXT_DAYS are")
         return 0
     _print_plan(chosen, console)
-    _print_late(pipeline.late_files(), console)
+    print_late_files(pipeline, console)
     if is_rehearsal or not len(chosen):
         console.print("nothing was changed")
         return 0
@@ -130,11 +130,12 @@ def _print_plan(chosen: retention.Plan, console: Console) -> None:
         console.print(f"... and {len(chosen.files.kept) - _SHOWN:,} more old files that stay")
 
 
-def _print_late(late: Mapping[str, list[str]], console: Console) -> None:
-    for path, days in late.items():
+def print_late_files(pipeline: Pipeline, console: Console) -> None:
+    """Name the files that came too late for some of their days."""
+    for path, days in pipeline.late_files().items():
         console.print(
-            f"[yellow]not read for {', '.join(days[:_SHOWN])}:[/] {escape(path)} came after the other files of the day "
-            "were deleted; land all of them again, or delete it"
+            f"[yellow]not read for {', '.join(days[:_SHOWN])}:[/] {escape(path)} came after retention deleted the "
+            "other files of the day; land all of them again, or delete it"
         )
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import duckdb
+import psutil
 import pyarrow as pa
 
 from voiceai_assets.adapters import tables_for
@@ -464,6 +465,7 @@ class Refinery:
 
     def _copy(self, query: str, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _discard_drafts(path)
         draft = path.with_name(f".{path.name}.{os.getpid()}")
         self._db.execute(f"COPY ({query}) TO {literal(str(draft))} (FORMAT parquet, COMPRESSION zstd)")
         draft.replace(path)
@@ -505,6 +507,14 @@ def _read_ahead(blocks: Iterator[T]) -> Iterator[T]:
 
 def _literals(texts: Iterable[str]) -> str:
     return ", ".join(map(literal, texts)) or "NULL"
+
+
+def _discard_drafts(path: Path) -> None:
+    """Remove what runs that were killed left of this file; a run that is still alive keeps its own."""
+    for draft in path.parent.glob(f".{path.name}.*"):
+        pid = draft.suffix.removeprefix(".")
+        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+            draft.unlink(missing_ok=True)
 
 
 def write_account(place: LakeDay, load: DayLoad) -> None:

@@ -270,21 +270,14 @@ def _scrub_column(connection: Connection, table: tuple[str, str], column: str, k
     names = {"table": sql.Identifier(*table), "column": sql.Identifier(column), "kind": sql.SQL(kind)}
     is_certificate = table == ("governance", "certificates")
     stamp = sql.SQL(", redacted_at = now()" if is_certificate else "")
-    changed = 0
-    for pattern in needles.patterns():
-        found = connection.execute(
-            sql.SQL("select ctid::text, {column}::text from {table} where {column}::text ~ %s").format(**names),
-            [pattern],
-        ).fetchall()
-        for row, text in found:
-            connection.execute(
-                sql.SQL("update {table} set {column} = %s::{kind}{stamp} where ctid = %s::tid").format(
-                    **names, stamp=stamp
-                ),
-                [needles.scrubbed(text), row],
-            )
-        changed += len(found)
-    return changed
+    found = connection.execute(
+        sql.SQL("select ctid::text, {column}::text from {table} where {column}::text ~ any(%s)").format(**names),
+        [list(needles.patterns())],
+    ).fetchall()
+    change = "update {table} set {column} = %s::{kind}{stamp} where ctid = %s::tid"
+    for row, text in found:
+        connection.execute(sql.SQL(change).format(**names, stamp=stamp), [needles.scrubbed(text), row])
+    return len(found)
 
 
 def search(connection: Connection, needles: Needles) -> dict[str, int]:
@@ -295,10 +288,10 @@ def search(connection: Connection, needles: Needles) -> dict[str, int]:
     )
     found: dict[str, int] = {}
     for schema, table in connection.execute(query).fetchall():
-        for pattern in needles.patterns():
-            row = connection.execute(
-                sql.SQL("select count(*) from {} t where t::text ~ %s").format(sql.Identifier(schema, table)), [pattern]
-            ).fetchone()
-            if row and row[0]:
-                found[f"{schema}.{table}"] = found.get(f"{schema}.{table}", 0) + row[0]
+        row = connection.execute(
+            sql.SQL("select count(*) from {} t where t::text ~ any(%s)").format(sql.Identifier(schema, table)),
+            [list(needles.patterns())],
+        ).fetchone()
+        if row and row[0]:
+            found[f"{schema}.{table}"] = row[0]
     return found

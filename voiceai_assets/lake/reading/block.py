@@ -58,6 +58,7 @@ class Block:
         as_json = set(json_columns)
         shape = {name: "JSON" if name in as_json else "VARCHAR" for name in sorted(set(wanted) | as_json)}
         if self.columns is None:
+            shape = shape or {"nothing": "VARCHAR"}  # DuckDB takes no empty one
             # TRY instead of json_valid in front: one parse of the text instead of two
             record = f"CASE WHEN {_IS_OBJECT} THEN TRY(json_transform(text, {literal(json.dumps(shape))})) END"
         else:
