@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -173,10 +174,9 @@ class Refinery:
         self._truncated: dict[str, bool] = {}
         self._problems: dict[str, str] = {}
         self._db = duckdb.connect()
-        spill = lake / ".spill"
-        spill.mkdir(parents=True, exist_ok=True)
+        self._spill = _spill_folder(lake)
         self._db.execute(f"SET TimeZone = '{timezone}'; SET memory_limit = '{MEMORY_LIMIT}'")
-        self._db.execute("SET temp_directory = ?", [str(spill)])
+        self._db.execute("SET temp_directory = ?", [str(self._spill)])
         self._create_tables()
 
     def refine(self, day: str, files: Iterable[IndexedFile]) -> list[DayLoad]:
@@ -203,6 +203,7 @@ class Refinery:
     def close(self) -> None:
         """Release memory and spill files."""
         self._db.close()
+        shutil.rmtree(self._spill, ignore_errors=True)
 
     def _is_due(self, dataset: str, day: str, inputs: Sequence[IndexedFile]) -> bool:
         return (
@@ -507,6 +508,17 @@ def _read_ahead(blocks: Iterator[T]) -> Iterator[T]:
 
 def _literals(texts: Iterable[str]) -> str:
     return ", ".join(map(literal, texts)) or "NULL"
+
+
+def _spill_folder(lake: Path) -> Path:
+    """A folder for what does not fit into memory, which is not redacted yet; what killed runs left in theirs goes."""
+    root = lake / ".spill"
+    for left in root.glob("*"):
+        if not left.name.isdigit() or not psutil.pid_exists(int(left.name)):
+            shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
+    own = root / str(os.getpid())
+    own.mkdir(parents=True, exist_ok=True)
+    return own
 
 
 def _discard_drafts(path: Path) -> None:
