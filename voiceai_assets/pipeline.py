@@ -28,7 +28,9 @@ from voiceai_assets.settings import REPOSITORY, Settings
 from voiceai_assets.warehouse import ledger
 from voiceai_assets.warehouse.copy import load_day
 from voiceai_assets.warehouse.erasure import tombstones
+from voiceai_assets.warehouse.marts import certified_marts
 from voiceai_assets.warehouse.publications import Publication, publish_day, withdraw_day
+from voiceai_assets.warehouse.readers import columns_of, ensure_readers
 from voiceai_assets.warehouse.server import Warehouse, open_warehouse
 
 DBT_PROJECT = REPOSITORY / "dbt_project"
@@ -351,6 +353,22 @@ class Pipeline:
         if verdict.is_bad_data:
             withdraw_day(connection, day)
         return verdict
+
+    def readers_need_views(self) -> bool:
+        """Bring tables and views of readers up to date; whether the views over days must be made (again).
+
+        Never before every mart was built once.
+        """
+        with self.warehouse.connect() as connection:
+            dropped = ensure_readers(connection)
+            if any(not columns_of(connection, "certified", mart) for mart in certified_marts()):
+                return False
+            return dropped or ledger.views_version(connection) != dbt_code_version()
+
+    def readers_have_views(self) -> None:
+        """Remember of which code the views over days are."""
+        with self.warehouse.connect() as connection:
+            ledger.record_views_version(connection, dbt_code_version())
 
     def publish(self, day: str, run_id: str) -> tuple[Verdict, list[Publication]]:
         """Publish a day if the gate lets it through; otherwise nothing becomes visible and the verdict says why."""

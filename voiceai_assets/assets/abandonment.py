@@ -8,7 +8,6 @@ import dagster as dg
 from voiceai_assets.assets.certified import certified_key
 from voiceai_assets.assets.common import OWNERS, PipelineResource, records_table
 from voiceai_assets.pipeline import code_revision
-from voiceai_assets.warehouse.publications import CERTIFIED_MARTS
 
 MODEL = dg.AssetKey(["models", "abandonment_model"])
 
@@ -34,7 +33,7 @@ def abandonment_model_asset() -> dg.AssetsDefinition:
 
     @dg.asset(
         key=MODEL,
-        deps=[certified_key(mart) for mart in CERTIFIED_MARTS],
+        deps=[certified_key(mart) for mart in ("fact_voice_ai_sessions", "fact_voice_ai_turns")],
         group_name="models",
         kinds={"scikitlearn", "python"},
         owners=OWNERS,

@@ -9,11 +9,14 @@ from datetime import timedelta
 from typing import Any
 
 import dagster as dg
+from dagster_dbt import DbtCliResource
 
 from voiceai_assets.assets.common import ONE_RUN_PER_RANGE, OWNERS, PipelineResource, records_table
+from voiceai_assets.assets.dbt import build_views_over_days
 from voiceai_assets.checks.gate import Verdict
 from voiceai_assets.settings import Settings
-from voiceai_assets.warehouse.publications import CERTIFIED_MARTS, Publication
+from voiceai_assets.warehouse.marts import View, day_marts, views_over_days
+from voiceai_assets.warehouse.publications import Publication
 
 DASHBOARD = dg.AssetKey(["dashboards", "overview"])
 
@@ -24,29 +27,30 @@ def certified_key(mart: str) -> dg.AssetKey:
 
 
 def certified_assets(settings: Settings, partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
-    """Certified marts and the dashboards on them."""
+    """Certified marts, the views over their days, and the dashboards on them."""
     # a day is late when the day after it has passed and it is still not certified
     freshness = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=48), warn_window=timedelta(hours=30))
     specs = [
         dg.AssetSpec(
-            certified_key(mart),
-            deps=[dg.AssetKey(["marts", mart])],
+            certified_key(mart.name),
+            deps=[dg.AssetKey(["marts", mart.name])],
             group_name="certified",
             kinds={"postgres", "view"},
-            owners=OWNERS,
+            owners=[mart.owner],
             skippable=True,
             freshness_policy=freshness,
             description=(
-                f"Live version of marts.{mart}, day by day: a day is here only if every critical check passed on the "
-                "load it was built from. All that bi_reader can read."
+                f"{mart.description}\n\nLive version of marts.{mart.name}, day by day: a day is here only if every "
+                "critical check passed on the load it was built from."
             ),
-            metadata={"dagster/table_name": f"certified.{mart}"},
+            metadata={"dagster/table_name": f"certified.{mart.name}"},
         )
-        for mart in CERTIFIED_MARTS
+        for mart in day_marts().values()
     ]
+    views = [_view_spec(view) for view in views_over_days().values()]
     dashboard = dg.AssetSpec(
         DASHBOARD,
-        deps=[certified_key(mart) for mart in CERTIFIED_MARTS],
+        deps=[spec.key for spec in (*specs, *views)],
         group_name="dashboards",
         kinds={"dash", "dashboard"},
         owners=OWNERS,
@@ -57,13 +61,16 @@ def certified_assets(settings: Settings, partitions: dg.PartitionsDefinition) ->
 
     @dg.multi_asset(
         name="publish",
-        specs=[*specs, dashboard],
+        specs=[*specs, *views, dashboard],
         can_subset=True,
         partitions_def=partitions,
         backfill_policy=ONE_RUN_PER_RANGE,
     )
-    def publish(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[PipelineResource]) -> Iterator[Any]:
+    def publish(
+        context: dg.AssetExecutionContext, dbt: DbtCliResource, pipeline: dg.ResourceParam[PipelineResource]
+    ) -> Iterator[Any]:
         days = list(context.partition_keys)
+        build_views_over_days(dbt, pipeline)
         blocked: dict[str, Verdict] = {}
         for day in days:
             verdict, publications = pipeline.pipeline.publish(day, context.run.run_id)
@@ -83,6 +90,21 @@ def certified_assets(settings: Settings, partitions: dg.PartitionsDefinition) ->
             raise _failure(blocked, len(days))
 
     return publish
+
+
+def _view_spec(view: View) -> dg.AssetSpec:
+    """A view over published days: current as soon as a day it reads is published."""
+    schemas = {name: "certified" for name in day_marts()} | {v.name: v.schema for v in views_over_days().values()}
+    return dg.AssetSpec(
+        dg.AssetKey([view.schema, view.name]),
+        deps=[dg.AssetKey([schemas[name], name]) for name in view.reads],
+        group_name=view.schema,
+        kinds={"postgres", "view"},
+        owners=[view.owner],
+        skippable=True,
+        description=f"{view.description}\n\nA view over published days: it never sees a day that did not pass.",
+        metadata={"dagster/table_name": f"{view.schema}.{view.name}"},
+    )
 
 
 def _events(
@@ -106,6 +128,7 @@ def _events(
         }
         for p in publications
     }
+    events |= {dg.AssetKey([view.schema, view.name]): shared for view in views_over_days().values()}
     events[DASHBOARD] = shared
     return events
 

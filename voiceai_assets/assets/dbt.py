@@ -23,12 +23,16 @@ from voiceai_assets.pipeline import DBT_PROJECT, dbt_project_version
 from voiceai_assets.settings import Settings
 
 
+#: What is made from published days, hence after the gate: ``build_views_over_days``.
+VIEWS_OVER_DAYS = ("path:models/certified", "path:models/exp")
+
+
 class LayerTranslator(DagsterDbtTranslator):
     """Key = [schema, model], group = layer; both derived from where the model lies, never typed by hand."""
 
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
-        """First folder below ``models``."""
-        return str(dbt_resource_props["fqn"][1])
+        """First folder below ``models``; seeds are a group of their own."""
+        return "reference" if dbt_resource_props["resource_type"] == "seed" else str(dbt_resource_props["fqn"][1])
 
     def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:
         """Owner from the model's meta, else the team."""
@@ -95,6 +99,21 @@ def dbt_environment(pipeline: PipelineResource, first: str, last: str) -> Iterat
         yield
 
 
+def build_views_over_days(dbt: DbtCliResource, pipeline: PipelineResource) -> None:
+    """Make what readers read as wide as the marts are, and the views over days where their code changed.
+
+    Not a part of the daily build, because they are made from what is published, and not once per run, because a view
+    is only its text.
+    """
+    if not pipeline.pipeline.readers_need_views():
+        return
+    with dbt_environment(pipeline, "1970-01-01", "2999-12-31"):
+        invocation = dbt.cli(["run", "--select", " ".join(VIEWS_OVER_DAYS)], target_path=pipeline.settings.dbt_target / "views")
+        invocation.wait()
+    shutil.rmtree(invocation.target_path, ignore_errors=True)
+    pipeline.pipeline.readers_have_views()
+
+
 def keep_parse_cache(run_target: Path, target: Path) -> None:
     """Keep the parse cache of a finished call for the next one (1.5 s), and drop the rest of its folder.
 
@@ -131,6 +150,7 @@ def dbt_model_assets(settings: Settings, partitions: dg.PartitionsDefinition) ->
 
     @dbt_assets(
         manifest=manifest,
+        exclude=" ".join(VIEWS_OVER_DAYS),
         name="dbt_models",
         project=dbt_project(settings),
         partitions_def=partitions,
@@ -145,7 +165,8 @@ def dbt_model_assets(settings: Settings, partitions: dg.PartitionsDefinition) ->
         for day in sorted(set(days) - set(loads)):
             context.log.warning(f"nothing is loaded for {day}; its marts are not built")
         with dbt_environment(pipeline, days[0], days[-1]):
-            invocation = dbt.cli(["build"], context=context)
+            # unit tests judge the code, not the day: CI runs them
+            invocation = dbt.cli(["build", "--exclude-resource-type", "unit_test"], context=context)
             yield from invocation.stream()
         for day in days:
             pipeline.on_day("dbt", day)

@@ -211,8 +211,8 @@ def loaded_days(connection: Connection) -> list[dict[str, Any]]:
 def mart_load_id(connection: Connection, day: str, code_version: str, timeout_minutes: int) -> str | None:
     """Name of what the marts of a day are made from, or None where the day was never loaded.
 
-    Covers all that was taken in for the day and for the days that share a session with it (across midnight), whether
-    sessions still open at the day's end are settled by a later day, and the code. So a late neighbour, a reload and a
+    Covers all that was taken in for the day and for the days that share a session with it (across midnight), the user
+    lists that hold for the day, whether sessions still open at the day's end are settled by a later day, and the code. So a late neighbour, a reload and a
     changed model each make a new id, and no older verdict fits it.
     """
     own = intake_id(connection, day)
@@ -231,7 +231,15 @@ def mart_load_id(connection: Connection, day: str, code_version: str, timeout_mi
         "from governance.loads own where own.dataset = 'turns' and own.is_live and own.day = %(day)s",
         window,
     ).fetchone()
-    text = json.dumps([own, [list(n) for n in neighbours], settled and settled[0], code_version])
+    lists = connection.execute(
+        "select distinct on (split_part(f.file, '/', 1)) split_part(f.file, '/', 1) as source, f.load_id "
+        "from governance.load_files f where f.dataset = 'users' and f.rows_loaded > 0 "
+        "order by split_part(f.file, '/', 1), f.day > %(day)s, abs(f.day - %(day)s::date)",
+        window,
+    ).fetchall()
+    text = json.dumps(
+        [own, [list(n) for n in neighbours], settled and settled[0], [list(n) for n in lists], code_version]
+    )
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -239,6 +247,18 @@ def record_mart_load(connection: Connection, day: str, load_id: str, code_versio
     """Make this the live load of the day's marts; dbt writes the id into every row it builds."""
     turns = live_load_id(connection, "turns", day)
     _make_live(connection, ("marts", day, load_id), code_version, {"turns": turns}, (0, 0, 0, 0))
+
+
+def views_version(connection: Connection) -> str | None:
+    """Code that the views over days were made from, or None where there are none."""
+    row = connection.execute("select version from governance.views_version").fetchone()
+    return row[0] if row else None
+
+
+def record_views_version(connection: Connection, version: str) -> None:
+    """Remember of which code the views over days are."""
+    connection.execute("delete from governance.views_version")
+    connection.execute("insert into governance.views_version (version) values (%s)", [version])
 
 
 @dataclass(frozen=True)

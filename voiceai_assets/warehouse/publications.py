@@ -1,9 +1,10 @@
 """Publication: a new version of a day plus one pointer flip, in one transaction; and its withdrawal.
 
-Belongs here: how rows become visible. Does not belong here: whether they may (``checks.gate``).
+Belongs here: how rows become visible. Does not belong here: whether they may (``checks.gate``), what a reader's view
+looks like (``warehouse.readers``).
 
 A reader's view joins ``published`` rows to the live pointer, so a query sees the old day or the new one, never a mix,
-and two marts of one day change together.
+and all marts of one day change together.
 """
 
 from __future__ import annotations
@@ -12,23 +13,20 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
-from voiceai_assets.warehouse.ledger import rows
+from voiceai_assets.warehouse.marts import certified_marts
+from voiceai_assets.warehouse.readers import columns_of, ensure_day_partition
 
 Connection = psycopg.Connection[Any]
 
-#: Marts that are published, with the column that files a row under its day. All of a day are published together.
-CERTIFIED_MARTS: Mapping[str, str] = {
-    "fact_voice_ai_sessions": "session_date",
-    "fact_voice_ai_turns": "session_date",
-}
-#: Versions of session-grain rows that are kept, the live one included; older ones are pruned, their ledger rows stay.
+#: Versions kept of rows that speak of single sessions or people, the live one included; older ones are pruned, their
+#: ledger rows stay. Aggregates keep all: they are the history of what was reported.
 KEPT_VERSIONS = 2
+_PERSONAL = {"session_id", "user_id", "call_id"}
 
 
 class PublicationError(RuntimeError):
@@ -61,18 +59,30 @@ def publish_day(connection: Connection, day: str, load_id: str, evidence: Mappin
         PublicationError: when the marts hold another load than the one that was judged.
     """
     connection.execute("select pg_advisory_xact_lock(hashtext('voiceai publish ' || %s))", [day])
-    contents = {mart: _content(connection, mart, column, day, load_id) for mart, column in CERTIFIED_MARTS.items()}
+    contents = _contents(connection, day, load_id)
     body = {
         "day": day,
         "marts": {m: {"load_id": load_id, "rows": n, "content_sha256": c} for m, (n, c) in contents.items()},
         **evidence,
     }
     certificate_id = _certify(connection, day, body)
-    publications = []
-    for mart, column in CERTIFIED_MARTS.items():
-        row_count, content = contents[mart]
-        publications.append(_flip(connection, (mart, column, day), load_id, certificate_id, row_count, content))
-    return publications
+    live = {
+        row[0]: row[1:]
+        for row in connection.execute(
+            "select mart, version, load_id, content_sha256, certificate_id from governance.publications "
+            "where day = %s and is_live",
+            [day],
+        ).fetchall()
+    }
+    changed = [
+        mart for mart, (_, content) in contents.items() if live.get(mart, ())[1:] != (load_id, content, certificate_id)
+    ]
+    versions = {mart: found[0] for mart, found in live.items()}
+    versions |= _flip(connection, day, load_id, certificate_id, {mart: contents[mart] for mart in changed})
+    return [
+        Publication(mart, day, versions[mart], rows, content, certificate_id, is_new=mart in changed)
+        for mart, (rows, content) in contents.items()
+    ]
 
 
 def withdraw_day(connection: Connection, day: str) -> int:
@@ -86,20 +96,23 @@ def forget_versions(connection: Connection, pseudonyms: Sequence[str], sessions:
 
     A day that could be published again without them is not touched: its live version no longer holds them.
     """
-    forgotten: dict[str, list[int]] = {}
-    for mart in CERTIFIED_MARTS:
-        if not _columns(connection, "published", mart):
+    ids: list[int] = []
+    for mart in certified_marts():
+        columns = {name for name, _ in columns_of(connection, "published", mart)}
+        tests = [
+            sql.SQL("{} = any({})").format(sql.Identifier(name), sql.Literal(list(values)))
+            for name, values in (("user_id", pseudonyms), ("session_id", sessions), ("call_id", sessions))
+            if name in columns
+        ]
+        if not tests:
             continue
-        query = sql.SQL(
-            "select distinct publication_id from published.{} where user_id = any(%s) or session_id = any(%s)"
-        ).format(sql.Identifier(mart))
-        found = connection.execute(query, [list(pseudonyms), list(sessions)]).fetchall()
-        forgotten[mart] = [row[0] for row in found]
-        connection.execute(
-            sql.SQL("delete from published.{} where publication_id = any(%s)").format(sql.Identifier(mart)),
-            [forgotten[mart]],
-        )
-    ids = [publication_id for of_mart in forgotten.values() for publication_id in of_mart]
+        table = sql.Identifier("published", mart)
+        found = connection.execute(
+            sql.SQL("select distinct publication_id from {} where {}").format(table, sql.SQL(" or ").join(tests))
+        ).fetchall()
+        of_mart = [row[0] for row in found]
+        connection.execute(sql.SQL("delete from {} where publication_id = any(%s)").format(table), [of_mart])
+        ids += of_mart
     seen = connection.execute(
         "select distinct day::text from governance.publications where is_live and publication_id = any(%s)", [ids]
     ).fetchall()
@@ -109,26 +122,37 @@ def forget_versions(connection: Connection, pseudonyms: Sequence[str], sessions:
     return len(ids)
 
 
-def _content(connection: Connection, mart: str, column: str, day: str, load_id: str) -> tuple[int, str]:
-    """Row count and a checksum that does not depend on the order of rows.
+def _contents(connection: Connection, day: str, load_id: str) -> dict[str, tuple[int, str]]:
+    """Mart -> row count and a checksum that does not depend on the order of rows.
 
     Two sums of 64-bit hashes of whole rows, under sha256: any accidental difference shows. Hashing the rows' text
     instead takes three times as long for a million turns, sorting cryptographic hashes ten times.
     """
-    query = sql.SQL(
-        "select count(*), count(*) filter (where load_id is distinct from %s), "
+    single = sql.SQL(
+        "select {name}, count(*), count(*) filter (where load_id is distinct from {load}), "
         "encode(sha256(convert_to(concat_ws(':', count(*), sum(hash_record_extended(t, 0)), "
-        "sum(hash_record_extended(t, 1))), 'UTF8')), 'hex') from marts.{} t where {} = %s"
-    ).format(sql.Identifier(mart), sql.Identifier(column))
-    found = connection.execute(query, [load_id, day]).fetchone()
-    assert found is not None
-    count, foreign, content = found
-    if foreign:
-        raise PublicationError(
-            f"marts.{mart} holds {foreign:,} rows of {day} from another load than {load_id}, which was judged; "
-            "materialise the day again"
+        "sum(hash_record_extended(t, 1))), 'UTF8')), 'hex') from marts.{mart} t where {column} = {day}"
+    )
+    # one round trip for all of them: with thirty marts, ninety days would otherwise make 2,700
+    query = sql.SQL(" union all ").join(
+        single.format(
+            name=sql.Literal(mart),
+            load=sql.Literal(load_id),
+            mart=sql.Identifier(mart),
+            column=sql.Identifier(column),
+            day=sql.Literal(day),
         )
-    return count, content
+        for mart, column in certified_marts().items()
+    )
+    found = {}
+    for mart, count, foreign, content in connection.execute(query).fetchall():
+        if foreign:
+            raise PublicationError(
+                f"marts.{mart} holds {foreign:,} rows of {day} from another load than {load_id}, which was judged; "
+                "materialise the day again"
+            )
+        found[mart] = (count, content)
+    return found
 
 
 def _certify(connection: Connection, day: str, body: Mapping[str, Any]) -> str:
@@ -156,135 +180,64 @@ def _certify(connection: Connection, day: str, body: Mapping[str, Any]) -> str:
 
 
 def _flip(
-    connection: Connection,
-    place: tuple[str, str, str],
-    load_id: str,
-    certificate_id: str,
-    row_count: int,
-    content: str,
-) -> Publication:
-    mart, column, day = place
-    live = connection.execute(
-        "select version, load_id, content_sha256, certificate_id from governance.publications "
-        "where mart = %s and day = %s and is_live",
-        [mart, day],
-    ).fetchone()
-    if live and live[1:] == (load_id, content, certificate_id):
-        return Publication(mart, day, live[0], row_count, content, certificate_id, is_new=False)
-    columns = _ensure_published(connection, mart, column, day)
+    connection: Connection, day: str, load_id: str, certificate_id: str, contents: Mapping[str, tuple[int, str]]
+) -> dict[str, int]:
+    """Write the marts' rows as new versions and point at them; returns the versions, by mart."""
+    if not contents:
+        return {}
+    marts = list(contents)
     connection.execute(
-        "update governance.publications set is_live = false where mart = %s and day = %s and is_live", [mart, day]
+        "update governance.publications set is_live = false where mart = any(%s) and day = %s and is_live", [marts, day]
     )
     inserted = connection.execute(
         "insert into governance.publications (mart, day, version, load_id, certificate_id, row_count, content_sha256, "
-        "is_live) select %(mart)s, %(day)s, coalesce(max(version), 0) + 1, %(load)s, %(cert)s, %(rows)s, %(content)s, "
-        "true from governance.publications where mart = %(mart)s and day = %(day)s returning publication_id, version",
-        {"mart": mart, "day": day, "load": load_id, "cert": certificate_id, "rows": row_count, "content": content},
-    ).fetchone()
-    assert inserted is not None
-    publication_id, version = inserted
-    names = sql.SQL(", ").join(map(sql.Identifier, columns))
+        "is_live) select new.mart, %(day)s, 1 + coalesce((select max(version) from governance.publications old "
+        "where old.mart = new.mart and old.day = %(day)s), 0), %(load)s, %(cert)s, new.rows, new.content, true "
+        "from unnest(%(marts)s::text[], %(rows)s::bigint[], %(contents)s::text[]) as new (mart, rows, content) "
+        "returning mart, publication_id, version",
+        {
+            "day": day,
+            "load": load_id,
+            "cert": certificate_id,
+            "marts": marts,
+            "rows": [rows for rows, _ in contents.values()],
+            "contents": [content for _, content in contents.values()],
+        },
+    ).fetchall()
+    for mart, publication_id, _ in inserted:
+        if contents[mart][0]:
+            _copy_rows(connection, mart, day, publication_id)
+    _prune(connection, day, marts)
+    return {mart: version for mart, _, version in inserted}
+
+
+def _copy_rows(connection: Connection, mart: str, day: str, publication_id: int) -> None:
+    ensure_day_partition(connection, mart, day)
+    names = sql.SQL(", ").join(sql.Identifier(name) for name, _ in columns_of(connection, "marts", mart))
     connection.execute(
         sql.SQL(
             "insert into published.{mart} (publication_id, {names}) "
             "select %s, {names} from marts.{mart} where {day} = %s"
-        ).format(mart=sql.Identifier(mart), names=names, day=sql.Identifier(column)),
+        ).format(mart=sql.Identifier(mart), names=names, day=sql.Identifier(certified_marts()[mart])),
         [publication_id, day],
     )
-    _prune(connection, mart, column, day)
-    return Publication(mart, day, version, row_count, content, certificate_id, is_new=True)
 
 
-def _prune(connection: Connection, mart: str, column: str, day: str) -> None:
-    pruned = connection.execute(
-        "update governance.publications set is_pruned = true where mart = %s and day = %s and not is_pruned "
-        "and not is_live and version <= "
-        "(select max(version) from governance.publications where mart = %s and day = %s) - %s "
-        "returning publication_id",
-        [mart, day, mart, day, KEPT_VERSIONS],
-    ).fetchall()
-    if pruned:
+def _prune(connection: Connection, day: str, marts: Sequence[str]) -> None:
+    """Delete the rows of versions beyond those that are kept."""
+    for mart, ids in connection.execute(
+        "with newest as (select mart, max(version) as version from governance.publications "
+        "where mart = any(%s) and day = %s group by mart) "
+        "select p.mart, array_agg(p.publication_id) from governance.publications p join newest using (mart) "
+        "where p.day = %s and not p.is_pruned and not p.is_live and p.version <= newest.version - %s group by p.mart",
+        [list(marts), day, day, KEPT_VERSIONS],
+    ).fetchall():
+        if not _PERSONAL & {name for name, _ in columns_of(connection, "published", mart)}:
+            continue
         connection.execute(
             sql.SQL("delete from published.{} where {} = %s and publication_id = any(%s)").format(
-                sql.Identifier(mart), sql.Identifier(column)
+                sql.Identifier(mart), sql.Identifier(certified_marts()[mart])
             ),
-            [day, [row[0] for row in pruned]],
+            [day, ids],
         )
-
-
-def _ensure_published(connection: Connection, mart: str, column: str, day: str) -> list[str]:
-    """Table, day partition and reader's view, as wide as the mart is now; returns the mart's columns."""
-    wanted = _columns(connection, "marts", mart)
-    have = dict(_columns(connection, "published", mart))
-    table = sql.SQL("published.{}").format(sql.Identifier(mart))
-    changed = not have
-    if not have:
-        # two publications on the first day must not both create the table
-        connection.execute("select pg_advisory_xact_lock(hashtext('voiceai published ' || %s))", [mart])
-        fields = sql.SQL(", ").join(sql.SQL("{} {}").format(sql.Identifier(n), sql.SQL(t)) for n, t in wanted)
-        connection.execute(
-            sql.SQL(
-                "create table if not exists {} (publication_id bigint not null, {}) partition by range ({})"
-            ).format(table, fields, sql.Identifier(column))
-        )
-        connection.execute(
-            sql.SQL("create index if not exists {} on {} (publication_id)").format(
-                sql.Identifier(f"{mart}_publication"), table
-            )
-        )
-    for name, kind in wanted:
-        if have and name not in have:
-            connection.execute(
-                sql.SQL("alter table {} add column {} {}").format(table, sql.Identifier(name), sql.SQL(kind))
-            )
-            changed = True
-    start = date.fromisoformat(day)
-    connection.execute(
-        sql.SQL("create table if not exists published.{} partition of {} for values from ({}) to ({})").format(
-            sql.Identifier(f"{mart}_{start:%Y%m%d}"), table, sql.Literal(start), sql.Literal(start + timedelta(days=1))
-        )
-    )
-    names = [name for name, _ in wanted]
-    if changed or not _view_is_current(connection, mart, names):
-        _create_view(connection, mart, column, names)
-    return names
-
-
-def _create_view(connection: Connection, mart: str, column: str, names: Sequence[str]) -> None:
-    view = sql.SQL("certified.{}").format(sql.Identifier(mart))
-    connection.execute(sql.SQL("drop view if exists {}").format(view))
-    connection.execute(
-        sql.SQL(
-            "create view {view} as select {names}, p.version as publication_version, p.certificate_id "
-            "from published.{mart} t join governance.publications p "
-            "on p.publication_id = t.publication_id and p.mart = {literal} and p.day = t.{column} and p.is_live"
-        ).format(
-            view=view,
-            names=sql.SQL(", ").join(sql.SQL("t.{}").format(sql.Identifier(n)) for n in names),
-            mart=sql.Identifier(mart),
-            literal=sql.Literal(mart),
-            column=sql.Identifier(column),
-        )
-    )
-    described = connection.execute(
-        "select obj_description(to_regclass('marts.' || quote_ident(%s)))", [mart]
-    ).fetchone()
-    if described and described[0]:
-        connection.execute(sql.SQL("comment on view {} is {}").format(view, sql.Literal(described[0])))
-
-
-def _view_is_current(connection: Connection, mart: str, names: Sequence[str]) -> bool:
-    have = [name for name, _ in _columns(connection, "certified", mart)]
-    return have == [*names, "publication_version", "certificate_id"]
-
-
-def _columns(connection: Connection, schema: str, table: str) -> list[tuple[str, str]]:
-    """Names and types, without ``publication_id``."""
-    found = rows(
-        connection,
-        "select attname as name, format_type(atttypid, atttypmod) as type from pg_attribute "
-        "where attrelid = to_regclass(quote_ident(%s) || '.' || quote_ident(%s)) and attnum > 0 and not attisdropped "
-        "and attname <> 'publication_id' order by attnum",
-        [schema, table],
-    )
-    return [(row["name"], row["type"]) for row in found]
+        connection.execute("update governance.publications set is_pruned = true where publication_id = any(%s)", [ids])

@@ -8,8 +8,19 @@ select
     llm_ms,
     tts_ms,
     total_ms,
+    transcode_ms,
     tokens_in,
     tokens_out,
     asr_confidence,
-    barge_in as is_barge_in
+    tts_provider,
+    tts_voice,
+    tts_rate,
+    tts_pitch,
+    tts_style,
+    audio_encoding,
+    tts_fallback_count,
+    sentence_chunks,
+    chunk_pause_ms,
+    barge_in as is_barge_in,
+    {{ error_component('error', 'null::text') }} as error_component
 from {{ source('raw', 'turn_metrics') }}

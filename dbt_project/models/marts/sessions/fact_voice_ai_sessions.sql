@@ -33,9 +33,16 @@ sessions as (
         count(*) as turn_count,
         count(*) filter (where is_user_turn) as user_turn_count,
         count(*) filter (where is_error_turn) as error_turn_count,
-        count(*) filter (where error_type = 'misunderstanding') as misunderstanding_turn_count,
-        count(*) filter (where error_type = 'silence') as silence_turn_count,
-        count(*) filter (where error_type = 'repeated_intent_failure') as repeated_intent_failure_turn_count,
+        count(*) filter (where is_user_turn and is_error_turn) as user_error_turn_count,
+        count(*) filter (where is_misunderstanding) as misunderstanding_turn_count,
+        count(*) filter (where is_silence) as silence_turn_count,
+        count(*) filter (where is_repeated_intent_failure) as repeated_intent_failure_turn_count,
+        count(*) filter (where error_type = 'noise') as noise_turn_count,
+        count(*) filter (where error_component is not null) as technical_error_turn_count,
+        count(*) filter (where is_barge_in) as barge_in_turn_count,
+        sum(tokens_in)::bigint as tokens_in,
+        sum(tokens_out)::bigint as tokens_out,
+        sum(tts_characters)::bigint as tts_characters,
         count(*) filter (where is_user_turn and asr_confidence is not null) as asr_turn_count,
         {{ exact_avg('asr_confidence', 'is_user_turn') }} as avg_asr_confidence,
         min(asr_confidence) filter (where is_user_turn) as min_asr_confidence,
@@ -50,6 +57,35 @@ sessions as (
         min(load_id collate "C") as load_id
     from turns
     group by session_date, session_id
+),
+
+-- What the source's own records say of a session, on the session's day. Each is unique there, so nothing multiplies.
+declared as (
+    select
+        sessions.*,
+        metrics.is_escalated,
+        metrics.is_recovered
+    from {{ ref('stg_sessions') }} as sessions
+    left join {{ ref('stg_session_metrics') }} as metrics
+        on
+            sessions.session_date = metrics.session_date
+            and sessions.session_id = metrics.session_id
+            and sessions.source = metrics.source
+    where sessions.session_date between {{ window_start() }} and {{ window_end() }}
+),
+
+-- How the events of the same day say it ended. An event after midnight is not waited for.
+event_outcomes as (
+    select
+        event_date as session_date,
+        context ->> 'session_id' as session_id,
+        case when bool_or(event_type = 'flow_completed') then 'completed' else 'abandoned' end as outcome
+    from {{ source('raw', 'experiment_events') }}
+    where
+        event_date between {{ window_start() }} and {{ window_end() }}
+        and event_type in ('flow_completed', 'user_dropped_off')
+        and context ->> 'session_id' is not null
+    group by event_date, context ->> 'session_id'
 ),
 
 days as (
@@ -86,44 +122,85 @@ select
     sessions.session_date,
     sessions.session_id,
     sessions.source,
-    sessions.user_id,
-    sessions.channel,
-    sessions.user_type,
-    sessions.region,
-    sessions.disability,
-    sessions.language,
+    coalesce(sessions.user_id, declared.user_id) as user_id,
+    coalesce(declared.channel, sessions.channel) as channel,
+    coalesce(
+        sessions.user_type,
+        declared.user_type,
+        case users.is_first_time_digital_user when true then 'first_time' when false then 'returning' end
+    ) as user_type,
+    coalesce(sessions.region, users.region) as region,
+    coalesce(sessions.disability, users.disability) as disability,
+    coalesce(sessions.language, declared.language, users.language) as language,
     sessions.agent_name,
     sessions.model_version,
     sessions.deployment_id,
     sessions.experiment_id,
     sessions.experiment_variant,
-    sessions.started_at,
-    sessions.ended_at,
-    extract(epoch from sessions.ended_at - sessions.started_at)::double precision as duration_seconds,
+    coalesce(declared.started_at, sessions.started_at) as started_at,
+    coalesce(
+        declared.ended_at,
+        declared.started_at + make_interval(secs => declared.duration_seconds),
+        declared.started_at,
+        sessions.ended_at
+    ) as ended_at,
+    coalesce(
+        declared.duration_seconds,
+        extract(epoch from declared.ended_at - declared.started_at)::double precision,
+        case
+            when declared.session_id is null
+                then extract(epoch from sessions.ended_at - sessions.started_at)::double precision
+        end
+    ) as duration_seconds,
     sessions.turn_count,
     sessions.user_turn_count,
     sessions.error_turn_count,
+    sessions.user_error_turn_count,
     sessions.misunderstanding_turn_count,
     sessions.silence_turn_count,
     sessions.repeated_intent_failure_turn_count,
+    sessions.noise_turn_count,
+    sessions.technical_error_turn_count,
+    sessions.barge_in_turn_count,
     sessions.error_turn_count::double precision / sessions.turn_count as error_turn_proportion,
     sessions.asr_turn_count,
     sessions.avg_asr_confidence,
     sessions.min_asr_confidence,
     sessions.avg_intent_confidence,
+    sessions.tokens_in,
+    sessions.tokens_out,
+    sessions.tts_characters,
     sessions.cost_usd,
-    sessions.csat,
+    coalesce(sessions.csat, declared.csat) as csat,
     case
         when sessions.declared_outcome is not null then sessions.declared_outcome
+        when declared.declared_outcome is not null then declared.declared_outcome
+        when event_outcomes.outcome is not null then event_outcomes.outcome
         when sessions.ended_at + {{ session_timeout() }} < observed.observed_until then 'abandoned'
         else 'in_progress'
     end as final_outcome,
     case
-        when sessions.declared_outcome is not null then 'declared'
+        when coalesce(sessions.declared_outcome, declared.declared_outcome) is not null then 'declared'
+        when event_outcomes.outcome is not null then 'event'
         else 'inferred'
     end as outcome_basis,
-    sessions.is_outcome_contradictory,
-    sessions.transfer_reason,
+    sessions.is_outcome_contradictory
+    or coalesce(sessions.declared_outcome <> declared.declared_outcome, false) as is_outcome_contradictory,
+    coalesce(sessions.transfer_reason, declared.transfer_reason) as transfer_reason,
+    declared.is_escalated,
+    declared.is_recovered,
     sessions.load_id
 from sessions
 inner join observed on sessions.session_date = observed.session_date
+left join declared
+    on
+        sessions.session_date = declared.session_date
+        and sessions.session_id = declared.session_id
+        and sessions.source = declared.source
+left join event_outcomes
+    on sessions.session_date = event_outcomes.session_date and sessions.session_id = event_outcomes.session_id
+left join {{ ref('int_users_of_days') }} as users
+    on
+        sessions.session_date = users.session_date
+        and sessions.source = users.source
+        and coalesce(sessions.user_id, declared.user_id) = users.user_id

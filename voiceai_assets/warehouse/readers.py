@@ -1,0 +1,165 @@
+"""What readers read: the ``published`` tables and the ``certified`` views over their live versions.
+
+Belongs here: the shape of both, kept as wide as the marts are. Does not belong here: rows (``publications``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from voiceai_assets.warehouse.ledger import rows
+from voiceai_assets.warehouse.marts import certified_marts
+
+Connection = psycopg.Connection[Any]
+#: First, so that a mart's new column comes last and ``create or replace view`` accepts it.
+_PROVENANCE = ("publication_version", "certificate_id")
+
+
+def ensure_readers(connection: Connection) -> bool:
+    """Make ``published`` and ``certified`` as wide as every mart is now; whether views over days must be made anew.
+
+    Marts that were never built yet are left out. Called once per run: it costs a query where nothing changed.
+    """
+    # two runs must not both create the tables
+    connection.execute("select pg_advisory_xact_lock(hashtext('voiceai readers'))")
+    shapes = _shapes(connection)
+    dropped = False
+    for mart, column in certified_marts().items():
+        wanted = shapes.get(("marts", mart))
+        if not wanted:
+            continue
+        _ensure_published(connection, mart, column, wanted, shapes.get(("published", mart), []))
+        have = [name for name, _ in shapes.get(("certified", mart), [])]
+        names = [name for name, _ in wanted]
+        if have != [*_PROVENANCE, *names]:
+            dropped |= _create_view(connection, mart, column, names, have)
+    return dropped
+
+
+def columns_of(connection: Connection, schema: str, table: str) -> list[tuple[str, str]]:
+    """Names and types in order, without ``publication_id``; empty where there is no such table."""
+    found = connection.execute(
+        "select attname, format_type(atttypid, atttypmod) from pg_attribute "
+        "where attrelid = to_regclass(quote_ident(%s) || '.' || quote_ident(%s)) and attnum > 0 and not attisdropped "
+        "and attname <> 'publication_id' order by attnum",
+        [schema, table],
+    ).fetchall()
+    return [(name, kind) for name, kind in found]
+
+
+def ensure_day_partition(connection: Connection, mart: str, day: str) -> None:
+    """Create the day's partition of a published fact if need be; aggregates have none."""
+    table = sql.Identifier("published", mart)
+    start = date.fromisoformat(day)
+    partition = sql.Identifier("published", f"{mart}_{start:%Y%m%d}")
+    kind = connection.execute(
+        "select relkind, to_regclass(%s) is not null from pg_class where oid = to_regclass(%s)",
+        [partition.as_string(connection), table.as_string(connection)],
+    ).fetchone()
+    if kind is None or kind[0] in {"r", b"r"} or kind[1]:
+        return
+    connection.execute(
+        sql.SQL("create table if not exists {} partition of {} for values from ({}) to ({})").format(
+            partition, table, sql.Literal(start), sql.Literal(start + timedelta(days=1))
+        )
+    )
+
+
+def _shapes(connection: Connection) -> dict[tuple[str, str], list[tuple[str, str]]]:
+    """(schema, mart) -> names and types of its columns."""
+    found: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for row in rows(
+        connection,
+        "select n.nspname as schema, c.relname as mart, a.attname as name, "
+        "format_type(a.atttypid, a.atttypmod) as type from pg_attribute a join pg_class c on c.oid = a.attrelid "
+        "join pg_namespace n on n.oid = c.relnamespace where n.nspname in ('marts', 'published', 'certified') "
+        "and c.relname = any(%s) and a.attnum > 0 and not a.attisdropped and a.attname <> 'publication_id' "
+        "order by a.attrelid, a.attnum",
+        [list(certified_marts())],
+    ):
+        found.setdefault((row["schema"], row["mart"]), []).append((row["name"], row["type"]))
+    return found
+
+
+def _ensure_published(
+    connection: Connection, mart: str, column: str, wanted: Sequence[tuple[str, str]], have: Sequence[tuple[str, str]]
+) -> None:
+    table = sql.Identifier("published", mart)
+    known = {name for name, _ in have}
+    if not have:
+        fields = sql.SQL(", ").join(sql.SQL("{} {}").format(sql.Identifier(n), sql.SQL(t)) for n, t in wanted)
+        by_day = sql.SQL("")
+        if _is_partitioned(connection, mart):
+            by_day = sql.SQL(" partition by range ({})").format(sql.Identifier(column))
+        connection.execute(
+            sql.SQL("create table {} (publication_id bigint not null, {}){}").format(table, fields, by_day)
+        )
+        for suffix, indexed in (("publication", "publication_id"), ("day", column)):
+            connection.execute(
+                sql.SQL("create index {} on {} ({})").format(
+                    sql.Identifier(f"{mart}_{suffix}"), table, sql.Identifier(indexed)
+                )
+            )
+        return
+    for name, kind in wanted:
+        if name not in known:
+            connection.execute(
+                sql.SQL("alter table {} add column {} {}").format(table, sql.Identifier(name), sql.SQL(kind))
+            )
+
+
+def _is_partitioned(connection: Connection, mart: str) -> bool:
+    found = connection.execute(
+        "select relkind::text = 'p' from pg_class where oid = to_regclass('marts.' || quote_ident(%s))", [mart]
+    ).fetchone()
+    return bool(found and found[0])
+
+
+def _create_view(
+    connection: Connection, mart: str, column: str, names: Sequence[str], have: Sequence[str]
+) -> bool:
+    """Create or widen the view; whether it had to be dropped, and with it what was made from it."""
+    view = sql.Identifier("certified", mart)
+    gone = bool(have) and list(have) != [*_PROVENANCE, *names][: len(have)]
+    if gone:
+        connection.execute(sql.SQL("drop view {} cascade").format(view))
+    connection.execute(
+        sql.SQL(
+            "create or replace view {view} as select p.version as publication_version, p.certificate_id, {names} "
+            "from published.{mart} t join governance.publications p "
+            "on p.publication_id = t.publication_id and p.mart = {literal} and p.day = t.{column} and p.is_live"
+        ).format(
+            view=view,
+            names=sql.SQL(", ").join(sql.SQL("t.{}").format(sql.Identifier(n)) for n in names),
+            mart=sql.Identifier(mart),
+            literal=sql.Literal(mart),
+            column=sql.Identifier(column),
+        )
+    )
+    _copy_comments(connection, mart)
+    return gone
+
+
+def _copy_comments(connection: Connection, mart: str) -> None:
+    """The words of dbt's YAML where a reader looks for them."""
+    view = sql.Identifier("certified", mart)
+    for number, text in connection.execute(
+        "select objsubid, description from pg_description where objoid = to_regclass('marts.' || quote_ident(%s))",
+        [mart],
+    ).fetchall():
+        if number == 0:
+            connection.execute(sql.SQL("comment on view {} is {}").format(view, sql.Literal(text)))
+            continue
+        name = connection.execute(
+            "select attname from pg_attribute where attrelid = to_regclass('marts.' || quote_ident(%s)) "
+            "and attnum = %s",
+            [mart, number],
+        ).fetchone()
+        if name:
+            column = sql.Identifier("certified", mart, name[0])
+            connection.execute(sql.SQL("comment on column {} is {}").format(column, sql.Literal(text)))
