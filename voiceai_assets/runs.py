@@ -95,7 +95,10 @@ def _message(event: dg.DagsterEvent) -> str:
     data = event.step_failure_data
     if data.user_failure_data and data.user_failure_data.description:
         return data.user_failure_data.description
-    return f"{event.step_key}: {data.error.message if data.error else 'failed without a message'}"
+    error = data.error
+    while error and error.cause:
+        error = error.cause  # the outermost only says that the step failed
+    return f"{event.step_key}: {error.message.strip() if error else 'failed without a message'}"
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.integration.world import World, session
+from voiceai_assets.dashboard.app import create_app
 
 BAKAME = (
     "timestamp,phone_number,session_id,module_name,interaction_type,user_input,ai_response,session_duration,"
@@ -127,6 +128,19 @@ def test_bakame_turns_find_their_metrics(world: World, tmp_path: Path) -> None:
     stored = json.dumps(world.query("select * from raw.turns"), default=str)
     assert "788123456" not in stored
     assert world.certified() == {"2026-08-01": 1}
+    # nobody says who is a first-time caller, and the dashboard's export copes with it
+    page = create_app(world.pipeline.warehouse.reader, world.settings.dagster_url).server.test_client()
+    assert "2026-08-01" in page.get("/export/days.csv").text
+
+
+def test_a_call_document_that_is_cut_into_turns_does_not_stop_the_day(world: World, tmp_path: Path) -> None:
+    call = {"call_id": "c1", "agent_name": "Aria", "timestamp": "2026-08-01T10:00:00Z",
+            "transcript_text": "Agent: Hello. Customer: Hello. Agent: Bye."}  # fmt: skip
+    path = tmp_path / "calls.json"
+    path.write_text(json.dumps([call, {**call, "call_id": "c2"}]))  # no line end: was it cut off?
+    _land(world, "converza", path)
+    world.run("2026-08-01")
+    assert _accounts(world) == {"calls": (2, 2, 0, 0), "turns": (6, 6, 0, 0)}
 
 
 def test_events_and_experiment_tables_are_loaded_beside_turns(world: World, tmp_path: Path) -> None:

@@ -164,9 +164,9 @@ def test_encodings_and_newlines_make_no_difference(tmp_path: Path, content: byte
         (f"timestamp,session_id,turn_number\n{DAY}T10:00:00,a,1\n", 1, [], None),
         (HEADER + f"a,1,{DAY}T10:00:00,x\nb,1,{DAY}T10:00:00\n", 1, ["wrong_shape"], None),
         (HEADER, 0, [], None),
-        (f"a,1,{DAY}T10:00:00,x\n", 0, [], "no column session_id, turn_number, timestamp; it has a, 1,"),
+        (f"a,1,{DAY}T10:00:00,x\n", 0, [], "no column session_id, turn_number, timestamp; its first row names none"),
         ("session,turn_number,timestamp\n", 0, [], "no column session_id; it has session, turn_number, timestamp"),
-        ("session_id,session_id,turn_number,timestamp\n", 0, [], "the header names a column twice: 'session_id'"),
+        ("session_id,session_id,turn_number,timestamp\n", 0, [], "the header names a column twice: columns 1 and 2"),
     ],
     ids=["quotes", "reordered", "narrow row", "header only", "no header", "renamed, no rows", "twice"],
 )

@@ -16,7 +16,8 @@ from voiceai_assets.adapters.canonical import ADAPTER
 from voiceai_assets.lake.reading.lines import line_blocks
 from voiceai_assets.lake.typing import typed_rows_sql
 from voiceai_assets.privacy.pseudonyms import Pseudonymiser
-from voiceai_assets.privacy.redaction import redact, redact_json
+from voiceai_assets.privacy.records import redact_json
+from voiceai_assets.privacy.redaction import redact
 
 GOOD = {"session_id": "a", "turn_number": 1, "timestamp": "2026-08-01T10:00:00"}
 

@@ -10,11 +10,12 @@ from typing import Any
 import duckdb
 import phonenumbers
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from voiceai_assets.privacy import redaction
-from voiceai_assets.privacy.redaction import REGIONS, redact, redact_json, redact_record, suspicious
+from voiceai_assets.privacy.records import redact_json, redact_record, redact_row
+from voiceai_assets.privacy.redaction import REGIONS, redact, suspicious
 
 THOROUGH = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -248,6 +249,7 @@ def _survives(secret: str, text: str) -> bool:
 
 @THOROUGH
 @given(_AROUND, _SPELLED, _AROUND)
+@example("", "+2.50720000000", "")
 def test_a_phone_number_never_survives_however_it_is_spelled(before: str, number: str, after: str) -> None:
     text = f"{before}{number}{after}"
     assert not _survives(number, redact(text))
@@ -535,3 +537,30 @@ def test_a_million_turns_without_secrets_pass_quickly() -> None:
     print(f"{min(seconds):.2f} s for 2 x 1,000,000 texts of {row[2]:.0f} characters; suspects: {row[0]} and {row[1]}")
     assert row[:2] == (0, 0)
     assert min(seconds) < 2  # 0.2 s on two idle cores
+
+
+HEADER = ("session_id", "phone_number", "turn", "words")
+
+
+@pytest.mark.parametrize(
+    ("row", "kept"),
+    [
+        ("s1,caller-zogo,x,hello", "s1,[USER],x,hello"),
+        ("s1,caller-zogo,1,hello,one too many", "[REDACTED SHIFT]"),
+        ("caller-zogo,1,hello", "[REDACTED SHIFT]"),
+        ('s1,"caller-zogo",1,"he said ""hi"""', 's1,[USER],1,"he said ""hi"""'),
+        ('s1,[USER],1,"open quote\ns2,caller-zogo,2,hello', None),
+        ("s1,caller-zogo,1,\"{\"\"user_id\"\": \"\"caller-zogo\"\"}\"", None),
+    ],
+)  # fmt: skip
+def test_a_refused_csv_row_loses_the_cells_that_name_a_person_also_where_it_is_shifted(
+    row: str, kept: str | None
+) -> None:
+    cleaned = redact_row(row, HEADER, ",")
+    assert "caller-zogo" not in cleaned
+    assert "[USER]" in cleaned
+    assert kept in {None, "[REDACTED SHIFT]", cleaned}
+
+
+def test_a_csv_row_without_a_person_column_is_redacted_as_text() -> None:
+    assert redact_row("s1,call 0788123456", ("session_id", "words"), ",") == "s1,call [PHONE]"

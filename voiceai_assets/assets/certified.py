@@ -19,6 +19,8 @@ from voiceai_assets.warehouse.marts import View, day_marts, views_over_days
 from voiceai_assets.warehouse.publications import Publication
 
 DASHBOARD = dg.AssetKey(["dashboards", "overview"])
+#: How a failure reads that is the gate's verdict and no fault of a step.
+GATE_SAID_NO = "blocked by the gate"
 
 
 def certified_key(mart: str) -> dg.AssetKey:
@@ -94,7 +96,7 @@ def certified_assets(settings: Settings, partitions: dg.PartitionsDefinition) ->
 
 def _view_spec(view: View) -> dg.AssetSpec:
     """A view over published days: current as soon as a day it reads is published."""
-    schemas = {name: "certified" for name in day_marts()} | {v.name: v.schema for v in views_over_days().values()}
+    schemas = dict.fromkeys(day_marts(), "certified") | {v.name: v.schema for v in views_over_days().values()}
     return dg.AssetSpec(
         dg.AssetKey([view.schema, view.name]),
         deps=[dg.AssetKey([schemas[name], name]) for name in view.reads],
@@ -147,7 +149,7 @@ def _failure(blocked: Mapping[str, Verdict], days: int) -> dg.Failure:
     names = ", ".join(f"{day} ({_first_reason(v)})" for day, v in list(blocked.items())[:5])
     more = f" and {len(blocked) - 5} more" if len(blocked) > 5 else ""
     return dg.Failure(
-        f"{len(blocked)} of {days} day(s) blocked by the gate, the others are published: {names}{more}",
+        f"{len(blocked)} of {days} day(s) {GATE_SAID_NO}, the others are published: {names}{more}",
         metadata={"blocked": records_table(reasons, ["day", "check", "kind", "why", "what next"])},
         allow_retries=False,
     )

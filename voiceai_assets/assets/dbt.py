@@ -22,7 +22,6 @@ from voiceai_assets.instance import environment
 from voiceai_assets.pipeline import DBT_PROJECT, dbt_project_version
 from voiceai_assets.settings import Settings
 
-
 #: What is made from published days, hence after the gate: ``build_views_over_days``.
 VIEWS_OVER_DAYS = ("path:models/certified", "path:models/exp")
 
@@ -108,7 +107,9 @@ def build_views_over_days(dbt: DbtCliResource, pipeline: PipelineResource) -> No
     if not pipeline.pipeline.readers_need_views():
         return
     with dbt_environment(pipeline, "1970-01-01", "2999-12-31"):
-        invocation = dbt.cli(["run", "--select", " ".join(VIEWS_OVER_DAYS)], target_path=pipeline.settings.dbt_target / "views")
+        invocation = dbt.cli(
+            ["run", "--select", " ".join(VIEWS_OVER_DAYS)], target_path=pipeline.settings.dbt_target / "views"
+        )
         invocation.wait()
     shutil.rmtree(invocation.target_path, ignore_errors=True)
     pipeline.pipeline.readers_have_views()

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from voiceai_assets.assets.certified import GATE_SAID_NO
 from voiceai_assets.automation.planning import DayRange
 from voiceai_assets.checks.suites import all_suites
 from voiceai_assets.cli.privacy import print_late_files
@@ -43,11 +44,15 @@ def materialize_days(pipeline: Pipeline, first: date, last: date, console: Conso
     days = DayRange(first.isoformat(), last.isoformat()).days
     success, failures = run_with_bar(pipeline, days, console)
     blocked = show_status(pipeline, first, last, console)
-    if not success and not blocked:
-        for failure in failures:
-            errors.print(f"[red]failed:[/] {escape(failure)}")
-        return 1
-    return blocked
+    if success:
+        return blocked
+    # what the gate blocked stands in the table, with reasons; a step that broke does not
+    broken = [failure for failure in failures if GATE_SAID_NO not in failure]
+    for failure in broken:
+        errors.print(
+            f"[red]failed:[/] {escape(failure)}\nThe whole log: {pipeline.settings.home / 'logs' / 'runs.log'}"
+        )
+    return blocked if blocked and not broken else 1
 
 
 def run_with_bar(pipeline: Pipeline, days: list[str], console: Console) -> tuple[bool, tuple[str, ...]]:

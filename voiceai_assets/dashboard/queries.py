@@ -241,7 +241,9 @@ def _moments(metric: LiteralString, prefix: LiteralString = "") -> LiteralString
 
 def _by_day() -> LiteralString:
     per_user = ", ".join(
-        f"sum({m.numerator})::float8 as {m.key}_n, sum({m.denominator})::float8 as {m.key}_d" for m in METRICS.values()
+        # 0, not null, where nobody says who is a first-time caller
+        f"coalesce(sum({m.numerator}), 0)::float8 as {m.key}_n, coalesce(sum({m.denominator}), 0)::float8 as {m.key}_d"
+        for m in METRICS.values()
     )
     return f"""
 with user_days as (

@@ -12,7 +12,7 @@ import os
 import re
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path, PurePosixPath
@@ -20,10 +20,12 @@ from pathlib import Path, PurePosixPath
 import duckdb
 
 from voiceai_assets.adapters import adapter_for, tables_for
+from voiceai_assets.adapters.base import Table
 from voiceai_assets.contracts import DATASETS
 from voiceai_assets.lake.companions import companions_of, lookup_table
 from voiceai_assets.lake.reading import UnreadableFileError, read_blocks
-from voiceai_assets.lake.typing import days_sql, missing_columns
+from voiceai_assets.lake.reading.block import Block
+from voiceai_assets.lake.typing import days_sql, known_columns, missing_columns
 from voiceai_assets.privacy import redaction
 
 #: Names under which tools write a file before they rename it; never read.
@@ -159,8 +161,7 @@ def _count_days(landing: Path, path: str, db: duckdb.DuckDBPyConnection) -> Mapp
     for block in read_blocks(landing / path):
         for table in tables:
             if missing := missing_columns(table, block):
-                have = ", ".join(block.columns or ())
-                raise UnreadableFileError(f"{path}: no column {', '.join(missing)}; it has {have or 'no header'}")
+                raise UnreadableFileError(f"{path}: no column {', '.join(missing)}; {_header_of(block, tables)}")
         db.register("block", block.rows)
         for table, lookup in zip(tables, lookups, strict=True):
             query = days_sql(table, block, "block", is_first=table is tables[0], lookup=lookup)
@@ -168,6 +169,17 @@ def _count_days(landing: Path, path: str, db: duckdb.DuckDBPyConnection) -> Mapp
                 counts[table.contract.dataset, day.isoformat() if day else None] += records
         db.unregister("block")
     return counts
+
+
+def _header_of(block: Block, tables: Sequence[Table]) -> str:
+    """What the first row looks like; quoted only where it is a header, else it is somebody's data."""
+    columns = block.columns or ()
+    known = frozenset().union(*(known_columns(table) for table in tables))
+    if not columns:
+        return "it has no header"
+    if known.isdisjoint(columns):
+        return f"its first row names none of the columns that are known ({len(columns)} cells): is the header missing?"
+    return f"it has {', '.join(columns)}"
 
 
 def _companion_days(landing: Path, path: str, db: duckdb.DuckDBPyConnection) -> Mapping[str, int]:

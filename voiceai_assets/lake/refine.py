@@ -32,7 +32,8 @@ from voiceai_assets.lake.reading.block import literal, quoted
 from voiceai_assets.lake.texts import drop_texts
 from voiceai_assets.lake.typing import known_columns, missing_columns, typed_rows_sql
 from voiceai_assets.privacy.pseudonyms import Pseudonymiser
-from voiceai_assets.privacy.redaction import redact, redact_json, redact_record, suspicious
+from voiceai_assets.privacy.records import redact_json, redact_record, redact_row
+from voiceai_assets.privacy.redaction import redact, suspicious
 from voiceai_assets.privacy.tombstones import Tombstones
 
 MEMORY_LIMIT = "2GB"
@@ -173,6 +174,7 @@ class Refinery:
         self._pending = sorted(days)
         self._truncated: dict[str, bool] = {}
         self._problems: dict[str, str] = {}
+        self._headers: dict[str, tuple[tuple[str, ...], str]] = {}  # of CSV files: columns and delimiter
         self._db = duckdb.connect()
         self._spill = _spill_folder(lake)
         self._db.execute(f"SET TimeZone = '{timezone}'; SET memory_limit = '{MEMORY_LIMIT}'")
@@ -244,6 +246,8 @@ class Refinery:
             for block in _read_ahead(read_blocks(self._landing / file.path)):
                 self._parse(file, block, list(zip(tables, lookups, strict=True)))
                 last = block if block.rows.num_rows else last
+                if block.delimiter:
+                    self._headers[file.path] = (block.columns or (), block.delimiter)
         except UnreadableFileError as error:
             self._forget([file])
             self._problems[file.path] = file.problem or str(error)
@@ -311,8 +315,8 @@ class Refinery:
             f"SELECT refusal[1] IN ('unreadable', 'wrong_shape') FROM {_parsed(contract)} "
             "WHERE source_file = ? AND line = ?",
             [path, last.last_line],
-        ).fetchone()
-        return bool(refused and refused[0])
+        ).fetchall()  # one record may have become many rows, and a result that is not read to its end blocks DuckDB
+        return any(is_refused for (is_refused,) in refused)
 
     def _forget(self, files: Iterable[IndexedFile]) -> None:
         for file in files:
@@ -441,7 +445,7 @@ class Refinery:
             "line": [row[1] for row in refused],
             "reason": [row[2] for row in refused],
             "message": [redact(row[3]) for row in refused],
-            "raw_text": [None if row[4] is None else redact_record(row[4])[:_TEXT_KEPT] for row in refused],
+            "raw_text": [None if row[4] is None else self._redacted(row[0], row[4])[:_TEXT_KEPT] for row in refused],
         }
         self._db.register("refused", pa.table(dict(columns), schema=QUARANTINE))
         self._copy(
@@ -449,6 +453,10 @@ class Refinery:
             target.quarantine,
         )
         self._db.unregister("refused")
+
+    def _redacted(self, path: str, text: str) -> str:
+        header = self._headers.get(path)
+        return redact_row(text, *header) if header else redact_record(text)
 
     def _replacements(self, name: str, column: str | None, condition: str, replace: Callable[[str], str]) -> None:
         """Table ``(original, clean)`` of the distinct values of a column that a Python function has to change."""

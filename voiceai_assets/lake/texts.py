@@ -99,5 +99,5 @@ def _keep_pairs(db: duckdb.DuckDBPyConnection, table: str, pairs: dict[str, str]
 
 
 def _count(db: duckdb.DuckDBPyConnection, query: str) -> int:
-    row = db.execute(query).fetchone()
-    return int(row[0]) if row else 0
+    rows = db.execute(query).fetchall()
+    return int(rows[0][0]) if rows else 0

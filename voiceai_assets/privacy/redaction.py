@@ -1,9 +1,9 @@
 """Redaction of free text, in two steps: a cheap SQL suspicion for every row, careful Python for the few suspects.
 
-Belongs here: what counts as a phone number, card, address or name in running text, in JSON and in refused records.
-Does not belong here: pseudonyms of fields that name a person (``pseudonyms``), which columns hold text (contracts).
+Belongs here: what counts as a phone number, card, address or name in running text. Does not belong here: JSON and refused
+records (``records``), pseudonyms of fields that name a person (``pseudonyms``), which columns hold text (contracts).
 
-:func:`suspicious` is true for every text that :func:`redact` or :func:`redact_json` would change (a property test holds
+:func:`suspicious` is true for every text that :func:`redact` or ``records.redact_json`` would change (a property test holds
 them together), so nothing else need see them. Marks: [EMAIL], [PHONE], [CARD], [NUMBER], [NAME], and [USER] for the
 values of a refused record's keys that name a person. Nothing here is anonymisation: docs/privacy.md lists what is *not*
 recognised, first of all names without a cue, and for that reason no free text is ever published.
@@ -21,9 +21,8 @@ finder is. An exception of the finder is not caught: a name that could not be lo
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache, lru_cache
 from importlib.metadata import entry_points
 from typing import Protocol
@@ -38,7 +37,7 @@ REGIONS = ("RW", "UG", "KE", "TZ", "BI", "CD", "FR", "BE", "GB", "US")
 LONG_RUN = 8  # written digits in a row that go whatever they mean; practically no valid number has fewer
 SPOKEN_RUN = 7  # spoken digits in a row; people seldom count aloud that far
 
-_VERSION = "2"  # raise it when other texts are redacted than before: every day that holds text becomes stale
+_VERSION = "3"  # raise it when other texts are redacted than before: every day that holds text becomes stale
 
 
 @cache
@@ -75,7 +74,8 @@ def _words(*templates: str) -> str:
     return pattern.replace("\u00e9", _E_ACUTE).replace("\u00e0", _A_GRAVE)
 
 
-def _joined(pieces: list[str], text: str, done: int) -> str:
+def joined(pieces: list[str], text: str, done: int) -> str:
+    """The pieces and what follows them in the text; the text itself where there are none."""
     return "".join([*pieces, text[done:]]) if pieces else text
 
 
@@ -142,7 +142,7 @@ def _without_names(text: str) -> str:
         if span and (not cue["tail"] or _NAME_TAIL.match(text, span[1])):
             pieces += [text[done : span[0]], "[NAME]"]
             done = span[1]
-    return _joined(pieces, text, done)
+    return joined(pieces, text, done)
 
 
 def _name_after(text: str, position: int, *, capitals_only: bool) -> tuple[int, int] | None:
@@ -226,7 +226,7 @@ def _without_written_emails(text: str) -> str:
         if start < host.start():
             pieces += [text[done:start], "[EMAIL]"]
             done = host.end()
-    return _joined(pieces, text, done)
+    return joined(pieces, text, done)
 
 
 def _without_spoken_emails(text: str) -> str:
@@ -237,7 +237,7 @@ def _without_spoken_emails(text: str) -> str:
         if start is not None:
             pieces += [text[done:start], "[EMAIL]"]
             done = host.end()
-    return _joined(pieces, text, done)
+    return joined(pieces, text, done)
 
 
 def _local_part(text: str, bound: int, end: int) -> int | None:
@@ -396,7 +396,7 @@ def _without_spoken_numbers(text: str) -> str:
         if is_dictated and digits >= SPOKEN_RUN and tokens >= 3:
             pieces += [text[done : first.start()], "[NUMBER]"]
             done = position
-    return _joined(pieces, text, done)
+    return joined(pieces, text, done)
 
 
 def _spoken_run(text: str, first: re.Match[str]) -> Iterator[re.Match[str]]:
@@ -421,7 +421,7 @@ _PASSES = 5  # a mark may uncover what stood beside it; three passes are the mos
 
 
 def suspicious(expression: str) -> str:
-    """DuckDB SQL, true for every text that :func:`redact` or :func:`redact_json` would change; false for null.
+    """DuckDB SQL, true for every text that :func:`redact` or ``records.redact_json`` would change; false for null.
 
     It is true of some harmless texts too; docs/privacy.md says of how many.
     """
@@ -453,12 +453,12 @@ def name_finders() -> tuple[NameFinder, ...]:
     return tuple(found.load() for found in sorted(entry_points(group=NAME_FINDERS), key=lambda entry: entry.name))
 
 
-_MARK = re.compile("\\[[A-Z_]{2,40}\\]")
+MARK = re.compile("\\[[A-Z_]{2,40}\\]")
 
 
 def _without_ranges(text: str, ranges: Sequence[tuple[int, int]]) -> str:
     """Names that a plug-in found; what touches a mark in place already is left alone."""
-    taken = [mark.span() for mark in _MARK.finditer(text)]
+    taken = [mark.span() for mark in MARK.finditer(text)]
     pieces: list[str] = []
     done = 0
     for start, stop in sorted(ranges):
@@ -468,7 +468,7 @@ def _without_ranges(text: str, ranges: Sequence[tuple[int, int]]) -> str:
         if start >= done:  # else it overlaps the name before it, and one mark is enough
             pieces += [text[done:start], "[NAME]"]
         done = end
-    return _joined(pieces, text, done)
+    return joined(pieces, text, done)
 
 
 def _suspicious_pattern() -> str:
@@ -483,6 +483,7 @@ def _suspicious_pattern() -> str:
         f"(?:{_DIGIT}|[{not_dot}][{_BETWEEN}]{{0,3}}{_DIGIT}|\\.[{_BETWEEN}]{{1,3}}{_DIGIT})"
         f"(?:[{_BETWEEN}]{{0,4}}{_DIGIT}){{{LONG_RUN - 2}}}"
         f"|\\.{_DIGIT}+[{_BETWEEN}]{{1,4}}{_DIGIT})"
+        f"|[+\uff0b][{_BETWEEN}]{{0,3}}{_DIGIT}(?:[{_BETWEEN}]{{0,4}}{_DIGIT}){{{LONG_RUN - 1}}}"  # no fraction has a plus
     )
     start = "(?:\\b|\\\\u[0-9a-f]{4})"  # a word may follow an escaped character
     word = f"{start}(?:{_UNIT}|{_TEEN}|{_TEN}|{_FRENCH_TEEN}|{_FRENCH_TEN}|double|triple|treble|fois)\\b"
@@ -512,148 +513,3 @@ _PLAIN_MEMBERS = (
     '(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:[.][0-9]{1,9})?)?(?:Z|[+-][0-9]{2}:?[0-9]{2})?)?"'
     f'|": ?-?{_FRACTION}(}}|, ?")'
 )
-
-
-# -- JSON and records --------------------------------------------------------------------------------------------------
-
-_TOKEN = re.compile(
-    '"(?P<string>[^"\\\\]*+(?:\\\\.[^"\\\\]*+)*+)(?P<close>"?+)(?P<colon>\\s*+:\\s*+)?+'
-    '|(?P<open>[{\\[])|(?P<shut>[}\\]])|(?P<comma>[,:])|(?P<bare>[^"{}\\[\\],:]++)',
-    re.DOTALL,
-)
-_JSON_NUMBER = re.compile("-?(?P<whole>\\d++)(?P<fraction>\\.\\d++)?+(?:[eE][+-]?\\d++)?+")
-_LITERALS = frozenset(["", "true", "false", "null"])
-
-
-def redact_json(document: str) -> str:
-    """A JSON document with every string, key and long whole number redacted; all else stays byte for byte.
-
-    Numbers with a fraction are measurements and stay (250788123456.0 has none). What is no JSON, or breaks off, is
-    redacted piece by piece.
-    """
-    return "".join(_json_pieces(document, redact, is_record=False))
-
-
-def redact_record(text: str) -> str:
-    """A refused record, whole or cut off, in whatever format: its text, and the values of keys that name a person.
-
-    Dates, ISO time stamps and Unix times under keys that name a time survive, for they may be why it was refused.
-    """
-    if _LIKE_JSON.match(text):
-        return "".join(_json_pieces(text, _redact_pairs, is_record=True))
-    return _redact_pairs(text)
-
-
-_LIKE_JSON = re.compile('[\ufeff\\s]*+(?:\\{\\s*+["}]|\\[\\s*+["{\\[\\]]|")')
-_PERSON_KEY = re.compile(
-    "(?:ani|dob|mail|name|names|nid|nom|prenom|tel|user"
-    "|.*(?:userid|username|phone|phoneno|phonenumber|unitid|msisdn|caller|callerid|callername|callernumber|callee|mobile"
-    "|mobilenumber|telephone|whatsapp|email|emailaddress|firstname|lastname|middlename|fullname|surname|givenname"
-    "|familyname|nationalid|idnumber|passport|passportnumber|customerid|customername|clientid|clientname|subscriberid"
-    "|subscriber|imsi|imei|birthdate|dateofbirth))"
-)
-_TIME_KEY = re.compile("(?:.*[_-])?(?:timestamp|time|date|at|ts)", re.IGNORECASE)
-#: Seconds or milliseconds from 2001 to 2033, or a date without hyphens: the values that make a record a puzzle.
-_PLAIN_TIME = re.compile("1\\d{9}(?:\\d{3})?|(?:19|20)\\d{6}")
-
-
-def _json_pieces(text: str, clean: Callable[[str], str], *, is_record: bool) -> Iterator[str]:
-    """The tokens of the text, redacted; a token that breaks off or is no JSON is text."""
-    key = ""
-    depth, person_depth = 0, 0  # person_depth: where the value of a person's key began, 0 outside
-    for token in _TOKEN.finditer(text):
-        is_person = is_record and (person_depth > 0 or _names_person(key))
-        is_time = is_record and _names_time(key)
-        match token.lastgroup:
-            case "close" | "colon":
-                plain = _decoded(token["string"])
-                if token["colon"]:
-                    key = plain
-                    yield f'"{_encoded(token["string"], plain, clean(plain))}"{token["colon"]}'
-                    continue
-                is_plain_time = is_time and _PLAIN_TIME.fullmatch(plain)
-                cleaned = _user_mark(plain) if is_person else plain if is_plain_time else clean(plain)
-                yield f'"{_encoded(token["string"], plain, cleaned)}{token["close"]}'
-            case "open":
-                depth += 1
-                if is_person and not person_depth:
-                    person_depth = depth
-                yield token[0]
-            case "shut":
-                if depth == person_depth:
-                    person_depth = 0
-                depth = max(depth - 1, 0)
-                yield token[0]
-            case "bare":
-                yield _redacted_bare(token[0], clean, is_person=is_person, is_time=is_time)
-            case _:
-                yield token[0]
-                continue
-        key = ""
-
-
-def _redacted_bare(text: str, clean: Callable[[str], str], *, is_person: bool, is_time: bool) -> str:
-    """What stands outside strings and brackets: a number, a literal, or no JSON."""
-    value = text.strip()
-    if value in _LITERALS:
-        return text
-    number = _JSON_NUMBER.fullmatch(value)
-    if not number:
-        return clean(text)
-    is_whole = not (number["fraction"] or "").strip(".0")
-    if is_person:
-        mark = "[USER]"
-    elif len(number["whole"]) >= LONG_RUN and is_whole and not (is_time and _PLAIN_TIME.fullmatch(value)):
-        mark = "[NUMBER]"
-    else:
-        return text
-    return text.replace(value, f'"{mark}"')
-
-
-def _decoded(body: str) -> str:
-    """The text that a JSON string means; what is no valid string means itself."""
-    if "\\" not in body:
-        return body
-    try:
-        return str(json.loads(f'"{body}"', strict=False))
-    except ValueError:
-        return body
-
-
-def _encoded(body: str, plain: str, cleaned: str) -> str:
-    """The inside of a JSON string that means ``cleaned``; the original one if nothing was changed."""
-    if cleaned == plain:
-        return body
-    has_surrogate = any("\ud800" <= c <= "\udfff" for c in cleaned)  # half a pair cannot be written as UTF-8
-    return json.dumps(cleaned, ensure_ascii=has_surrogate)[1:-1]
-
-
-def _names_person(key: str) -> bool:
-    return bool(key) and _PERSON_KEY.fullmatch(re.sub("[^a-z0-9]", "", key[-80:].lower())) is not None
-
-
-def _names_time(key: str) -> bool:
-    return bool(key) and _TIME_KEY.fullmatch(key[-80:]) is not None
-
-
-def _user_mark(value: str) -> str:
-    return value if not value.strip() or _MARK.fullmatch(value) else "[USER]"
-
-
-#: ``user_id=abc``, ``phone: abc``, and members of JSON inside other text, with their quotes escaped or doubled
-_PAIR_KEY = re.compile("(?<![\\w-])(?P<key>[A-Za-z][\\w-]{1,40})[\"'\\\\]{0,6}[ ]{0,2}[:=][ ]{0,2}[\"'\\\\]{0,6}+")
-_QUOTED_VALUE = re.compile("[^\"'\\\\]++")
-_PLAIN_VALUE = re.compile("[^\\s,;&|\"'\\\\{}\\[\\]()<>]++")
-
-
-def _redact_pairs(text: str) -> str:
-    text = redact(text)  # first, because the value of "tel:078 812 3456" would end at the blank
-    pieces: list[str] = []
-    done = 0
-    for pair in _PAIR_KEY.finditer(text):
-        if pair.start() >= done and _names_person(pair["key"]):
-            kind = _QUOTED_VALUE if pair[0][-1] in "\"'\\" else _PLAIN_VALUE
-            if value := kind.match(text, pair.end()):
-                pieces += [text[done : value.start()], _user_mark(value[0])]
-                done = value.end()
-    return _joined(pieces, text, done)

@@ -212,8 +212,8 @@ def mart_load_id(connection: Connection, day: str, code_version: str, timeout_mi
     """Name of what the marts of a day are made from, or None where the day was never loaded.
 
     Covers all that was taken in for the day and for the days that share a session with it (across midnight), the user
-    lists that hold for the day, whether sessions still open at the day's end are settled by a later day, and the code. So a late neighbour, a reload and a
-    changed model each make a new id, and no older verdict fits it.
+    lists that hold for the day, whether sessions still open at the day's end are settled by a later day, and the code.
+    So a late neighbour, a reload and a changed model each make a new id, and no older verdict fits it.
     """
     own = intake_id(connection, day)
     if own is None:

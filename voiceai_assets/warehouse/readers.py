@@ -93,11 +93,11 @@ def _ensure_published(
     known = {name for name, _ in have}
     if not have:
         fields = sql.SQL(", ").join(sql.SQL("{} {}").format(sql.Identifier(n), sql.SQL(t)) for n, t in wanted)
-        by_day = sql.SQL("")
-        if _is_partitioned(connection, mart):
-            by_day = sql.SQL(" partition by range ({})").format(sql.Identifier(column))
+        by_day = " partition by range ({})" if _is_partitioned(connection, mart) else ""
         connection.execute(
-            sql.SQL("create table {} (publication_id bigint not null, {}){}").format(table, fields, by_day)
+            sql.SQL(f"create table {{}} (publication_id bigint not null, {{}}){by_day}").format(
+                table, fields, *([sql.Identifier(column)] if by_day else [])
+            )
         )
         for suffix, indexed in (("publication", "publication_id"), ("day", column)):
             connection.execute(
@@ -120,9 +120,7 @@ def _is_partitioned(connection: Connection, mart: str) -> bool:
     return bool(found and found[0])
 
 
-def _create_view(
-    connection: Connection, mart: str, column: str, names: Sequence[str], have: Sequence[str]
-) -> bool:
+def _create_view(connection: Connection, mart: str, column: str, names: Sequence[str], have: Sequence[str]) -> bool:
     """Create or widen the view; whether it had to be dropped, and with it what was made from it."""
     view = sql.Identifier("certified", mart)
     gone = bool(have) and list(have) != [*_PROVENANCE, *names][: len(have)]

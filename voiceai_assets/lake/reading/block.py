@@ -27,6 +27,7 @@ class Block:
         rows: ``line``, ``problem``, for text formats ``text``, and for formats with columns ``c0``, ``c1``, ... each.
         columns: names of those columns; None where a record is a JSON object in ``text``.
         values: expressions that give those columns as text; the columns themselves where they are text already.
+        delimiter: of the cells in ``text``, said by the first block of a CSV file.
         is_cut_off: whether the last record may have been broken off by the end of the file.
         is_damaged: whether the file broke off here (a truncated archive).
     """
@@ -34,6 +35,7 @@ class Block:
     rows: pa.Table
     columns: tuple[str, ...] | None = None
     values: tuple[str, ...] | None = None
+    delimiter: str | None = None
     is_cut_off: bool = False
     is_damaged: bool = False
 

@@ -44,7 +44,7 @@ def csv_blocks(path: Path) -> Iterator[Block]:
             if names is None and data.strip():
                 names, delimiter, used, lines = _header(path, data)
                 data, number = data[used:], number + lines
-                yield _empty(names)  # says what the columns are, where no record follows
+                yield _empty(names, delimiter)  # says what the columns are, where no record follows
             if names is None:
                 number += data.count(b"\n")
                 continue
@@ -79,9 +79,10 @@ def _or_damage(chunks: Iterator[bytes]) -> Iterator[bytes | DamagedError]:
         yield error
 
 
-def _empty(names: Sequence[str]) -> Block:
+def _empty(names: Sequence[str], delimiter: str) -> Block:
     columns = {f"c{index}": pa.array([], pa.string()) for index in range(len(names))}
-    return Block(pa.table({**{f.name: pa.array([], f.type) for f in BLOCK}, **columns}), tuple(names))
+    rows = pa.table({**{f.name: pa.array([], f.type) for f in BLOCK}, **columns})
+    return Block(rows, tuple(names), delimiter=delimiter)
 
 
 def _header(path: Path, data: bytes) -> tuple[tuple[str, ...], str, int, int]:
@@ -97,8 +98,10 @@ def _header(path: Path, data: bytes) -> tuple[tuple[str, ...], str, int, int]:
         names = tuple(name.strip() for name in next(reader))
     except csv.Error as error:
         raise UnreadableFileError(f"{path.name}: no header: {error}") from error
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise UnreadableFileError(f"{path.name}: the header names a column twice: {', '.join(map(repr, twice))}")
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        # by place, not by name: where the header is missing, the first row is somebody's data
+        places = [str(index) for index, name in enumerate(names, 1) if name == twice]
+        raise UnreadableFileError(f"{path.name}: the header names a column twice: columns {' and '.join(places)}")
     ends = line_ends(data)
     lines = text[:skipped].count("\n") + reader.line_num
     return names, delimiter, int(ends[min(lines, len(ends)) - 1]), lines

@@ -1,0 +1,187 @@
+"""Redaction of JSON documents and of refused records: text, and the values of keys that name a person.
+
+Belongs here: what is text in a document that may be broken. Does not belong here: what is a phone number or a name in
+it (``redaction``).
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+
+from voiceai_assets.privacy.redaction import LONG_RUN, MARK, joined, redact
+
+_TOKEN = re.compile(
+    '"(?P<string>[^"\\\\]*+(?:\\\\.[^"\\\\]*+)*+)(?P<close>"?+)(?P<colon>\\s*+:\\s*+)?+'
+    '|(?P<open>[{\\[])|(?P<shut>[}\\]])|(?P<comma>[,:])|(?P<bare>[^"{}\\[\\],:]++)',
+    re.DOTALL,
+)
+_JSON_NUMBER = re.compile("-?(?P<whole>\\d++)(?P<fraction>\\.\\d++)?+(?:[eE][+-]?\\d++)?+")
+_LITERALS = frozenset(["", "true", "false", "null"])
+
+
+def redact_json(document: str) -> str:
+    """A JSON document with every string, key and long whole number redacted; all else stays byte for byte.
+
+    Numbers with a fraction are measurements and stay (250788123456.0 has none). What is no JSON, or breaks off, is
+    redacted piece by piece.
+    """
+    return "".join(_json_pieces(document, redact, is_record=False))
+
+
+def redact_row(text: str, header: Sequence[str], delimiter: str) -> str:
+    """A refused record of a CSV file: as a record, and the cells under columns that name a person.
+
+    A row with other columns than the header is shifted nobody knows where, so as many cells beside those go as it is
+    off by. A cell with line breaks may have swallowed rows behind an open quote: each of its lines counts as a row.
+    """
+    people = {index for index, name in enumerate(header) if _names_person(name)}
+    try:
+        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+    except csv.Error:
+        return "[UNREADABLE]"
+    if not people or not rows:
+        return redact_record(text)
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, delimiter=delimiter, lineterminator="\n")
+    for cells in rows:
+        off = abs(len(cells) - len(header))
+        hidden = {place for index in people for place in range(index - off, index + off + 1)}
+        writer.writerow(_redacted_cell(cell, header, delimiter, index in hidden) for index, cell in enumerate(cells))
+    return out.getvalue().removesuffix("\n")
+
+
+def _redacted_cell(cell: str, header: Sequence[str], delimiter: str, is_person: bool) -> str:
+    if is_person:
+        return _user_mark(cell)
+    if "\n" in cell.strip():
+        return "\n".join(redact_row(line, header, delimiter) for line in cell.split("\n"))
+    return redact_record(cell)
+
+
+def redact_record(text: str) -> str:
+    """A refused record, whole or cut off, in whatever format: its text, and the values of keys that name a person.
+
+    Dates, ISO time stamps and Unix times under keys that name a time survive, for they may be why it was refused.
+    """
+    if _LIKE_JSON.match(text):
+        return "".join(_json_pieces(text, _redact_pairs, is_record=True))
+    return _redact_pairs(text)
+
+
+_LIKE_JSON = re.compile('[\ufeff\\s]*+(?:\\{\\s*+["}]|\\[\\s*+["{\\[\\]]|")')
+_PERSON_KEY = re.compile(
+    "(?:ani|dob|mail|name|names|nid|nom|prenom|tel|user"
+    "|.*(?:userid|username|phone|phoneno|phonenumber|unitid|msisdn|caller|callerid|callername|callernumber|callee|mobile"
+    "|mobilenumber|telephone|whatsapp|email|emailaddress|firstname|lastname|middlename|fullname|surname|givenname"
+    "|familyname|nationalid|idnumber|passport|passportnumber|customerid|customername|clientid|clientname|subscriberid"
+    "|customernumber|customerphone|clientnumber|subscriber|imsi|imei|birthdate|dateofbirth))"
+)
+_TIME_KEY = re.compile("(?:.*[_-])?(?:timestamp|time|date|at|ts)", re.IGNORECASE)
+#: Seconds or milliseconds from 2001 to 2033, or a date without hyphens: the values that make a record a puzzle.
+_PLAIN_TIME = re.compile("1\\d{9}(?:\\d{3})?|(?:19|20)\\d{6}")
+
+
+def _json_pieces(text: str, clean: Callable[[str], str], *, is_record: bool) -> Iterator[str]:
+    """The tokens of the text, redacted; a token that breaks off or is no JSON is text."""
+    key = ""
+    depth, person_depth = 0, 0  # person_depth: where the value of a person's key began, 0 outside
+    for token in _TOKEN.finditer(text):
+        is_person = is_record and (person_depth > 0 or _names_person(key))
+        is_time = is_record and _names_time(key)
+        match token.lastgroup:
+            case "close" | "colon":
+                plain = _decoded(token["string"])
+                if token["colon"]:
+                    key = plain
+                    yield f'"{_encoded(token["string"], plain, clean(plain))}"{token["colon"]}'
+                    continue
+                is_plain_time = is_time and _PLAIN_TIME.fullmatch(plain)
+                cleaned = _user_mark(plain) if is_person else plain if is_plain_time else clean(plain)
+                yield f'"{_encoded(token["string"], plain, cleaned)}{token["close"]}'
+            case "open":
+                depth += 1
+                if is_person and not person_depth:
+                    person_depth = depth
+                yield token[0]
+            case "shut":
+                if depth == person_depth:
+                    person_depth = 0
+                depth = max(depth - 1, 0)
+                yield token[0]
+            case "bare":
+                yield _redacted_bare(token[0], clean, is_person=is_person, is_time=is_time)
+            case _:
+                yield token[0]
+                continue
+        key = ""
+
+
+def _redacted_bare(text: str, clean: Callable[[str], str], *, is_person: bool, is_time: bool) -> str:
+    """What stands outside strings and brackets: a number, a literal, or no JSON."""
+    value = text.strip()
+    if value in _LITERALS:
+        return text
+    number = _JSON_NUMBER.fullmatch(value)
+    if not number:
+        return clean(text)
+    is_whole = not (number["fraction"] or "").strip(".0")
+    if is_person:
+        mark = "[USER]"
+    elif len(number["whole"]) >= LONG_RUN and is_whole and not (is_time and _PLAIN_TIME.fullmatch(value)):
+        mark = "[NUMBER]"
+    else:
+        return text
+    return text.replace(value, f'"{mark}"')
+
+
+def _decoded(body: str) -> str:
+    """The text that a JSON string means; what is no valid string means itself."""
+    if "\\" not in body:
+        return body
+    try:
+        return str(json.loads(f'"{body}"', strict=False))
+    except ValueError:
+        return body
+
+
+def _encoded(body: str, plain: str, cleaned: str) -> str:
+    """The inside of a JSON string that means ``cleaned``; the original one if nothing was changed."""
+    if cleaned == plain:
+        return body
+    has_surrogate = any("\ud800" <= c <= "\udfff" for c in cleaned)  # half a pair cannot be written as UTF-8
+    return json.dumps(cleaned, ensure_ascii=has_surrogate)[1:-1]
+
+
+def _names_person(key: str) -> bool:
+    return bool(key) and _PERSON_KEY.fullmatch(re.sub("[^a-z0-9]", "", key[-80:].lower())) is not None
+
+
+def _names_time(key: str) -> bool:
+    return bool(key) and _TIME_KEY.fullmatch(key[-80:]) is not None
+
+
+def _user_mark(value: str) -> str:
+    return value if not value.strip() or MARK.fullmatch(value) else "[USER]"
+
+
+#: ``user_id=abc``, ``phone: abc``, and members of JSON inside other text, with their quotes escaped or doubled
+_PAIR_KEY = re.compile("(?<![\\w-])(?P<key>[A-Za-z][\\w-]{1,40})[\"'\\\\]{0,6}[ ]{0,2}[:=][ ]{0,2}[\"'\\\\]{0,6}+")
+_QUOTED_VALUE = re.compile("[^\"'\\\\]++")
+_PLAIN_VALUE = re.compile("[^\\s,;&|\"'\\\\{}\\[\\]()<>]++")
+
+
+def _redact_pairs(text: str) -> str:
+    text = redact(text)  # first, because the value of "tel:078 812 3456" would end at the blank
+    pieces: list[str] = []
+    done = 0
+    for pair in _PAIR_KEY.finditer(text):
+        if pair.start() >= done and _names_person(pair["key"]):
+            kind = _QUOTED_VALUE if pair[0][-1] in "\"'\\" else _PLAIN_VALUE
+            if value := kind.match(text, pair.end()):
+                pieces += [text[done : value.start()], _user_mark(value[0])]
+                done = value.end()
+    return joined(pieces, text, done)
