@@ -10,6 +10,7 @@ import warnings
 import dagster as dg
 
 from voiceai_assets.assets.abandonment import abandonment_model_asset
+from voiceai_assets.assets.calls import call_signals_asset
 from voiceai_assets.assets.certified import certified_assets
 from voiceai_assets.assets.common import PipelineResource
 from voiceai_assets.assets.dbt import dbt_model_assets, dbt_resource
@@ -47,6 +48,7 @@ def build_defs(
     assets = [
         turn_files_asset(partitions),
         raw_assets(partitions),
+        call_signals_asset(partitions),
         dbt_model_assets(settings, partitions),
         certified_assets(settings, partitions),
         abandonment_model_asset(),

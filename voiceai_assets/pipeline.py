@@ -5,17 +5,15 @@ Belongs here: composition of lake, warehouse, checks and publication. Does not b
 
 from __future__ import annotations
 
-import hashlib
 import shutil
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any
 
 from voiceai_assets.automation.planning import DayState, days_to_repair
 from voiceai_assets.automation.retention import limit
+from voiceai_assets.catalogue import definitions
 from voiceai_assets.checks.expectations import Validator
 from voiceai_assets.checks.gate import Recorded, Verdict, decide, demands
 from voiceai_assets.checks.suites import Suite, all_suites
@@ -24,7 +22,9 @@ from voiceai_assets.lake.inbox import IndexedFile, Refresh, input_fingerprint, r
 from voiceai_assets.lake.refine import DayLoad, LakeDay, LandingChangedError, Refinery, with_erasures
 from voiceai_assets.lake.remote import Remote
 from voiceai_assets.privacy.pseudonyms import load_pseudonymiser
-from voiceai_assets.settings import REPOSITORY, Settings
+from voiceai_assets.settings import Settings
+from voiceai_assets.transcripts.version import code_version as transcripts_version
+from voiceai_assets.versions import code_revision, mart_code_version, views_code_version
 from voiceai_assets.warehouse import ledger
 from voiceai_assets.warehouse.copy import load_day
 from voiceai_assets.warehouse.erasure import tombstones
@@ -32,52 +32,6 @@ from voiceai_assets.warehouse.marts import certified_marts
 from voiceai_assets.warehouse.publications import Publication, publish_day, withdraw_day
 from voiceai_assets.warehouse.readers import columns_of, ensure_readers
 from voiceai_assets.warehouse.server import Warehouse, open_warehouse
-
-DBT_PROJECT = REPOSITORY / "dbt_project"
-
-
-@cache
-def dbt_code_version() -> str:
-    """Fingerprint of everything that decides the rows dbt builds: models, macros, seeds, project file."""
-    return _dbt_fingerprint("models", "macros", "seeds")
-
-
-@cache
-def dbt_project_version() -> str:
-    """Fingerprint of the whole dbt project, tests included: decides whether it must be parsed again."""
-    return _dbt_fingerprint("models", "macros", "seeds", "snapshots", "tests")
-
-
-def _dbt_fingerprint(*folders: str) -> str:
-    digest = hashlib.sha256()
-    for folder in folders:
-        for path in sorted((DBT_PROJECT / folder).rglob("*")):
-            if path.suffix in {".sql", ".yml", ".csv"}:
-                digest.update(path.relative_to(DBT_PROJECT).as_posix().encode())
-                digest.update(path.read_bytes())
-    digest.update((DBT_PROJECT / "dbt_project.yml").read_bytes())
-    return digest.hexdigest()[:12]
-
-
-def code_revision(settings: Settings) -> str:
-    """Revision of the code: as told by the settings (an image holds no checkout), else the checkout's commit."""
-    return settings.code_revision or _checkout_revision()
-
-
-@cache
-def _checkout_revision() -> str:
-    """Commit of the checkout, with ``-dirty`` where files differ from it, or ``unknown`` outside one."""
-    try:
-        out = subprocess.run(  # noqa: S603  # fixed arguments
-            ["git", "-C", str(REPOSITORY), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],  # noqa: S607  # git from the PATH
-            capture_output=True,
-            text=True,
-            timeout=5,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
-    return out.stdout.strip()
 
 
 @dataclass(frozen=True)
@@ -304,8 +258,10 @@ class Pipeline:
         return ledger.mart_load_id(connection, day, self.mart_code_version(), self.settings.session_timeout_minutes)
 
     def mart_code_version(self) -> str:
-        """What besides the data decides the marts: dbt's code and the session timeout."""
-        return f"{dbt_code_version()}-{self.settings.session_timeout_minutes}"
+        """What besides the data decides the marts: dbt's code, the rules that read transcripts, settings."""
+        settings = self.settings
+        code = f"{mart_code_version()}-{transcripts_version()}"
+        return f"{code}-{settings.session_timeout_minutes}-{settings.source_timezone}"
 
     # -- judgement and publication ---------------------------------------------------------------------------------
 
@@ -363,12 +319,12 @@ class Pipeline:
             dropped = ensure_readers(connection)
             if any(not columns_of(connection, "certified", mart) for mart in certified_marts()):
                 return False
-            return dropped or ledger.views_version(connection) != dbt_code_version()
+            return dropped or ledger.views_version(connection) != views_code_version()
 
     def readers_have_views(self) -> None:
         """Remember of which code the views over days are."""
         with self.warehouse.connect() as connection:
-            ledger.record_views_version(connection, dbt_code_version())
+            ledger.record_views_version(connection, views_code_version())
 
     def publish(self, day: str, run_id: str) -> tuple[Verdict, list[Publication]]:
         """Publish a day if the gate lets it through; otherwise nothing becomes visible and the verdict says why."""
@@ -423,6 +379,7 @@ class Pipeline:
             "loads": loads,
             "checks": checks,
             "warnings": [r.as_dict() for r in verdict.reasons],
+            "definitions": definitions(),
             "code": {"revision": code_revision(self.settings), "marts": self.mart_code_version()},
         }
 

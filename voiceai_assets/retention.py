@@ -16,6 +16,7 @@ from voiceai_assets.lake.refine import LakeDay
 from voiceai_assets.lake.texts import drop_texts
 from voiceai_assets.pipeline import Pipeline, is_booked
 from voiceai_assets.warehouse import ledger
+from voiceai_assets.warehouse.calls import forget_texts, wipe_texts
 from voiceai_assets.warehouse.copy import load_day
 
 
@@ -77,6 +78,9 @@ def carry_out(pipeline: Pipeline, chosen: Plan, on_step: Callable[[str], None]) 
         on_step(f"{place.dataset} {place.day}")
         if why := _forget_texts(pipeline, place):
             failed[f"{place.dataset} {place.day}"] = why
+    if any(place.dataset == "calls" for place in chosen.texts):
+        with pipeline.warehouse.connect(autocommit=True) as connection:
+            wipe_texts(connection)
     return failed
 
 
@@ -84,7 +88,7 @@ def _forget_texts(pipeline: Pipeline, place: LakeDay) -> str | None:
     """Rewrite the day in the lake and load it from there; why not, where it could not be done.
 
     Loading replaces the table's file, in which a row that was only updated would leave its text. The load id stays: it
-    names what the rows were made from, and no check and no mart reads text.
+    names what the rows were made from, no check and no mart reads text, and what was read out of calls stays.
     """
     if store := pipeline.lake_store:
         store.fetch(place.paths)
@@ -94,6 +98,8 @@ def _forget_texts(pipeline: Pipeline, place: LakeDay) -> str | None:
         if store := pipeline.lake_store:
             store.push(place.paths)
     with pipeline.warehouse.connect() as connection:
+        if place.dataset == "calls":
+            forget_texts(connection, place.day)
         live = ledger.live_load_id(connection, place.dataset, place.day)
         account = place.read_account() if place.account.exists() else None
         if live is not None and (account is None or account.load_id != live):

@@ -147,7 +147,7 @@ def populated(world: World) -> World:
     run(world, DAYS[:1])
     # a sample of offending rows holds whatever the rule selects
     world.query(
-        "update governance.quality_results set sample = %s::jsonb where check_name like '%%day_has_turns' returning 1",
+        "update governance.quality_results set sample = %s::jsonb where check_name like '%%day_has_records' returning 1",
         json.dumps([{"session_id": "json-9001", "user_id": load_pseudonymiser(world.settings)(WHO), "n": 1.5}]),
     )
     return world
@@ -242,6 +242,8 @@ def test_a_person_is_forgotten_everywhere_and_nobody_else_changes(populated: Wor
         "landing/irembo/applications.csv",
         "lake/applications/date=2026-08-04/rows.parquet",
         "raw.applications",
+        "marts.fact_applications",
+        "published.fact_applications",
     }
     assert figures(world) == before
     assert {world.status(day) for day in DAYS} <= {"certified", "certified with warnings"}

@@ -186,6 +186,18 @@ def test_a_policy_version_names_its_model(tmp_path: Path) -> None:
     assert (row["offline_score"], row["snapshot_date"]) == (0.8, None)
 
 
+def test_a_release_may_have_a_bare_date_and_its_id_the_short_name(tmp_path: Path) -> None:
+    record = {
+        "id": "d1",
+        "model_version": "dialogue-1.5",
+        "released_at": "2026-07-01",
+        "description": "call 0788123456",
+    }
+    row = one(table(tmp_path / "deployments.csv", record), "deployments")
+    assert (row["deployment_id"], row["model_version"]) == ("d1", "dialogue-1.5")
+    assert (row["released_at"], row["snapshot_date"]) == (datetime(2026, 7, 1, tzinfo=UTC), None)
+
+
 @pytest.mark.parametrize(
     ("path", "dataset"),
     [
@@ -193,6 +205,7 @@ def test_a_policy_version_names_its_model(tmp_path: Path) -> None:
         ("2026/experiment_events_2026-08-01.parquet", "experiment_events"),
         ("experiments/variants.csv", "variants"),
         ("experiments/experiments.csv", "experiments"),
+        ("experiments/model_deployments_2026-08-01.csv", "deployments"),
         ("notes.csv", None),
     ],
 )

@@ -34,11 +34,11 @@ from voiceai_assets.lake.inbox import index_file, scan
 from voiceai_assets.lake.mending import CannotMendError, remove
 from voiceai_assets.lake.people import PEOPLE, session_fields
 from voiceai_assets.lake.refine import DayLoad, LakeDay, Refinery, with_erasures
-from voiceai_assets.lake.texts import KEPT_MEMBERS, documents, text_fields, without_texts
-from voiceai_assets.pipeline import DBT_PROJECT
+from voiceai_assets.lake.texts import KEPT_CODES, KEPT_MEMBERS, documents, text_fields, without_texts
 from voiceai_assets.privacy.needles import Needles
 from voiceai_assets.privacy.pseudonyms import Pseudonymiser
 from voiceai_assets.privacy.tombstones import Tombstones, tokens
+from voiceai_assets.versions import DBT_PROJECT
 
 KEY = Pseudonymiser(b"k" * 32)
 NOBODY = Tombstones(KEY)
@@ -451,6 +451,8 @@ def test_the_models_read_nothing_that_text_retention_takes_away() -> None:
         statement = re.sub(r"--.*", "", path.read_text())
         members = re.findall(rf"\b({'|'.join(json_columns)})\s*->>?\s*'(\w+)'", statement)
         assert {member for _, member in members} <= KEPT_MEMBERS, path.name
+        read_by_macro = set(re.findall(r"json_(?:id|code|session_id)\([^,]+,\s*'(\w+)'", statement))
+        assert read_by_macro <= KEPT_MEMBERS | KEPT_CODES, path.name
         assert not texts & set(re.findall(r"\b\w+\b", re.sub(r"'[^']*'", "", statement))), path.name
 
 

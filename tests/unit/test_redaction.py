@@ -564,3 +564,18 @@ def test_a_refused_csv_row_loses_the_cells_that_name_a_person_also_where_it_is_s
 
 def test_a_csv_row_without_a_person_column_is_redacted_as_text() -> None:
     assert redact_row("s1,call 0788123456", ("session_id", "words"), ",") == "s1,call [PHONE]"
+
+
+@pytest.mark.parametrize(
+    ("document", "kept"),
+    [
+        ('{"session_id": "conv-20260801-000123"}', True),
+        ('{"session_id": "1722499200123"}', True),
+        ('{"a": {"flow_id": "3f2504e0-4f89-11d3-9a0c-0305e82c3301"}}', True),
+        ('{"session_id": "0788123456"}', False),
+        ('{"call_id": "jane.doe@example.org"}', False),
+        ('{"note": "conv-20260801-000123"}', False),
+    ],
+)
+def test_ids_of_things_stay_in_json_unless_they_are_a_number_to_call(document: str, kept: bool) -> None:
+    assert (redact_json(document) == document) is kept

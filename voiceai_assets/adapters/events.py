@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from voiceai_assets.adapters.base import Adapter, Table
+from voiceai_assets.contracts.deployments import DEPLOYMENTS
 from voiceai_assets.contracts.experiments import (
     ASSIGNMENTS,
     EXPERIMENT_EVENTS,
@@ -58,10 +59,12 @@ ADAPTER = Adapter(
     name="events",
     version="1",
     doc="Exports of an experiment platform: events (of conversations, too), experiments, variants, assignments, metric "
-    "aggregates and policy versions. Lists without a date of their own are filed under the day of their file.",
+    "aggregates, policy versions and model releases. Lists without a date of their own are filed under the day "
+    "of their file.",
     tables=(
         _table("*metric_aggregates*", METRIC_AGGREGATES, dates=("bucket_start", "bucket_end")),
         _table("*policy_versions*", POLICY_VERSIONS, dates=("created_at", "deployed_at")),
+        _table("*deployments*", DEPLOYMENTS, dates=("released_at", "ended_at")),
         _table("*assignments*", ASSIGNMENTS),
         _table("*variants*", VARIANTS),
         _table(

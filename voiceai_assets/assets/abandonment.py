@@ -7,7 +7,7 @@ import dagster as dg
 
 from voiceai_assets.assets.certified import certified_key
 from voiceai_assets.assets.common import OWNERS, PipelineResource, records_table
-from voiceai_assets.pipeline import code_revision
+from voiceai_assets.versions import code_revision
 
 MODEL = dg.AssetKey(["models", "abandonment_model"])
 

@@ -99,7 +99,7 @@ def _view_spec(view: View) -> dg.AssetSpec:
     schemas = dict.fromkeys(day_marts(), "certified") | {v.name: v.schema for v in views_over_days().values()}
     return dg.AssetSpec(
         dg.AssetKey([view.schema, view.name]),
-        deps=[dg.AssetKey([schemas[name], name]) for name in view.reads],
+        deps=[dg.AssetKey([schemas.get(name, "reference"), name]) for name in view.reads],  # else a seed
         group_name=view.schema,
         kinds={"postgres", "view"},
         owners=[view.owner],

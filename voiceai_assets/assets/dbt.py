@@ -19,8 +19,8 @@ from packaging.version import Version
 
 from voiceai_assets.assets.common import ONE_RUN_PER_RANGE, OWNERS, PipelineResource
 from voiceai_assets.instance import environment
-from voiceai_assets.pipeline import DBT_PROJECT, dbt_project_version
 from voiceai_assets.settings import Settings
+from voiceai_assets.versions import DBT_PROJECT, dbt_project_version
 
 #: What is made from published days, hence after the gate: ``build_views_over_days``.
 VIEWS_OVER_DAYS = ("path:models/certified", "path:models/exp")
@@ -92,6 +92,7 @@ def dbt_environment(pipeline: PipelineResource, first: str, last: str) -> Iterat
         "DBT_WINDOW_START": first,
         "DBT_WINDOW_END": last,
         "DBT_SESSION_TIMEOUT_MINUTES": str(pipeline.settings.session_timeout_minutes),
+        "DBT_SOURCE_TIMEZONE": pipeline.settings.source_timezone,
         "DBT_TARGET_PATH": str(pipeline.settings.dbt_target),  # where dagster-dbt looks for the parse cache
     }
     with environment(values):

@@ -25,7 +25,7 @@ def publish_job() -> Any:
     """The publish step alone; the gate decides from the ledger, so a blocked day stays blocked."""
     return dg.define_asset_job(
         "publish_job",
-        selection=dg.AssetSelection.groups("certified", "dashboards"),
+        selection=dg.AssetSelection.groups("certified", "exp", "dashboards"),
         description="Publish again what the ledger says may be published. A blocked day stays blocked.",
     )
 

@@ -212,7 +212,7 @@ def exec_(context: typer.Context) -> None:
     """
     from voiceai_assets.cli.tools import run_program
     from voiceai_assets.instance import prepare_instance
-    from voiceai_assets.pipeline import DBT_PROJECT
+    from voiceai_assets.versions import DBT_PROJECT
 
     if not context.args:
         raise typer.BadParameter("name a program after --")

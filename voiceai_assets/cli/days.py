@@ -57,7 +57,7 @@ def materialize_days(pipeline: Pipeline, first: date, last: date, console: Conso
 
 def run_with_bar(pipeline: Pipeline, days: list[str], console: Console) -> tuple[bool, tuple[str, ...]]:
     """Run days under a progress bar."""
-    steps = 4 + len(all_suites())  # read, load, dbt, publish, and one check per suite
+    steps = 5 + len(all_suites())  # read, load, calls, dbt, publish, and one check per suite
     columns = (TextColumn("{task.description:<8}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("starting", total=steps * len(days))

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from voiceai_assets.contracts.applications import APPLICATIONS
 from voiceai_assets.contracts.calls import CALLS
+from voiceai_assets.contracts.deployments import DEPLOYMENTS
 from voiceai_assets.contracts.experiments import (
     ASSIGNMENTS,
     EXPERIMENT_EVENTS,
@@ -39,5 +40,6 @@ DATASETS: Mapping[str, Contract] = {
         EXPERIMENT_EVENTS,
         METRIC_AGGREGATES,
         POLICY_VERSIONS,
+        DEPLOYMENTS,
     )
 }

@@ -14,6 +14,7 @@ from typing import Any
 
 from dash import html
 
+from voiceai_assets.catalogue import catalogue
 from voiceai_assets.dashboard.days import Badge, Day, Period
 from voiceai_assets.dashboard.figures import hatch_colour, sparkline
 from voiceai_assets.dashboard.parts import badge_link, hint, percent
@@ -25,16 +26,28 @@ Show = Callable[[float], str]
 
 @dataclass(frozen=True)
 class Tile:
-    """How a metric of the catalogue is shown; ``of`` names what its denominator counts."""
+    """How a metric of the catalogue is shown; its words are the catalogue's."""
 
     key: str
-    label: str
-    of: str
-    definition: str
     estimate: Callable[[Sums], Rate] = rate
     show: Show = percent
     show_change: Show = lambda value: signed(100 * value, 1)
     change_unit: str = " points"
+
+    @property
+    def label(self) -> str:
+        """Name on the page."""
+        return catalogue()[self.key].label
+
+    @property
+    def of(self) -> str:
+        """What the denominator counts."""
+        return catalogue()[self.key].counts
+
+    @property
+    def definition(self) -> str:
+        """What the number means."""
+        return catalogue()[self.key].definition
 
 
 def signed(value: float, digits: int) -> str:
@@ -44,36 +57,12 @@ def signed(value: float, digits: int) -> str:
 
 
 TILES = (
-    Tile(
-        "completion",
-        "Completion rate",
-        "ended sessions",
-        "Sessions that ended completed, out of all that ended completed, abandoned or transferred. "
-        "Sessions in progress are in neither count.",
-    ),
-    Tile(
-        "abandonment",
-        "Abandonment rate",
-        "ended sessions",
-        "Sessions that ended abandoned, declared or silent for longer than the timeout, out of all that ended.",
-    ),
-    Tile(
-        "first_time_completion",
-        "Completion, first-time users",
-        "ended sessions",
-        "The completion rate over sessions of users marked first_time.",
-    ),
-    Tile(
-        "error_rate",
-        "Error rate",
-        "turns",
-        "Turns with a misunderstanding, silence or repeated intent failure, out of all turns. Ratio of sums.",
-    ),
+    Tile("completion"),
+    Tile("abandonment"),
+    Tile("first_time_completion"),
+    Tile("error_rate"),
     Tile(
         "asr_confidence",
-        "ASR confidence, mean",
-        "user turns",
-        "Mean confidence of speech recognition over user turns that carry one. Scale 0 to 1.",
         lambda sums: mean(sums, bounds=(0.0, 1.0)),
         lambda value: f"{value:.3f}",
         lambda value: signed(value, 3),
@@ -81,9 +70,6 @@ TILES = (
     ),
     Tile(
         "turns_per_session",
-        "Turns per session",
-        "sessions",
-        "Turns of any speaker, divided by sessions.",
         lambda sums: mean(sums, bounds=(0.0, inf)),
         lambda value: f"{value:.2f}",
         lambda value: signed(value, 2),

@@ -7,6 +7,7 @@ Belongs here: what is text in a row, and a day of the lake without it. Does not 
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 KEPT_MEMBERS = frozenset(
     {"call_id", "session_id", "flow_id", "flow_version", "current_state", "experiment_id", "variant_id"}
 )
+#: Members that hold a word of a vocabulary, kept where they do; a sentence in their place is text. The models' macro
+#: json_code reads them by the same rule.
+KEPT_CODES = frozenset({"last_active_state", "final_state", "drop_off_reason"})
+_CODE = re.compile(r"[^\s@]{1,64}")
 _NOTHING = ""
 
 
@@ -40,10 +45,16 @@ def _kept(value: Any) -> Any:
         case list():
             return [item for item in map(_kept, value) if item is not None] or None
         case dict():
-            members = {key: v if key in KEPT_MEMBERS else _kept(v) for key, v in value.items()}
+            members = {key: v if key in KEPT_MEMBERS else _kept_code(key, v) for key, v in value.items()}
             return {key: v for key, v in members.items() if v is not None} or None
         case _:
             return None
+
+
+def _kept_code(key: str, value: Any) -> Any:
+    if key in KEPT_CODES and isinstance(value, str) and value.strip():
+        return value if _CODE.fullmatch(value.strip()) else "other"
+    return _kept(value)
 
 
 def text_fields(contract: Contract) -> list[str]:

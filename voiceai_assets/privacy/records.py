@@ -75,7 +75,8 @@ def redact_record(text: str) -> str:
 _LIKE_JSON = re.compile('[\ufeff\\s]*+(?:\\{\\s*+["}]|\\[\\s*+["{\\[\\]]|")')
 _PERSON_KEY = re.compile(
     "(?:ani|dob|mail|name|names|nid|nom|prenom|tel|user"
-    "|.*(?:userid|username|phone|phoneno|phonenumber|unitid|msisdn|caller|callerid|callername|callernumber|callee|mobile"
+    "|.*(?:userid|username|phone|phoneno|phonenumber|unitid|msisdn|caller|callerid|callername|callernumber|callee"
+    "|mobile"
     "|mobilenumber|telephone|whatsapp|email|emailaddress|firstname|lastname|middlename|fullname|surname|givenname"
     "|familyname|nationalid|idnumber|passport|passportnumber|customerid|customername|clientid|clientname|subscriberid"
     "|customernumber|customerphone|clientnumber|subscriber|imsi|imei|birthdate|dateofbirth))"
@@ -85,6 +86,15 @@ _TIME_KEY = re.compile("(?:.*[_-])?(?:timestamp|time|date|at|ts)", re.IGNORECASE
 _PLAIN_TIME = re.compile("1\\d{9}(?:\\d{3})?|(?:19|20)\\d{6}")
 
 
+#: Members of a JSON document that name a thing. "conv-20260801-000123" is no telephone number: without its digits all
+#: conversations of a day would become one. The same ids stand unredacted in columns. Only a value that is a telephone
+#: number, a card or an address as a whole is taken out.
+IDENTIFIERS = frozenset(
+    {"session_id", "call_id", "conversation_id", "flow_id", "experiment_id", "variant_id", "event_id"}
+)
+_PERSONAL_MARKS = frozenset({"[PHONE]", "[CARD]", "[EMAIL]", "[NAME]"})
+
+
 def _json_pieces(text: str, clean: Callable[[str], str], *, is_record: bool) -> Iterator[str]:
     """The tokens of the text, redacted; a token that breaks off or is no JSON is text."""
     key = ""
@@ -92,6 +102,7 @@ def _json_pieces(text: str, clean: Callable[[str], str], *, is_record: bool) -> 
     for token in _TOKEN.finditer(text):
         is_person = is_record and (person_depth > 0 or _names_person(key))
         is_time = is_record and _names_time(key)
+        is_name_of_thing = not is_record and key in IDENTIFIERS
         match token.lastgroup:
             case "close" | "colon":
                 plain = _decoded(token["string"])
@@ -101,6 +112,8 @@ def _json_pieces(text: str, clean: Callable[[str], str], *, is_record: bool) -> 
                     continue
                 is_plain_time = is_time and _PLAIN_TIME.fullmatch(plain)
                 cleaned = _user_mark(plain) if is_person else plain if is_plain_time else clean(plain)
+                if is_name_of_thing and cleaned not in _PERSONAL_MARKS:
+                    cleaned = plain
                 yield f'"{_encoded(token["string"], plain, cleaned)}{token["close"]}'
             case "open":
                 depth += 1

@@ -1,12 +1,13 @@
 """Redaction of free text, in two steps: a cheap SQL suspicion for every row, careful Python for the few suspects.
 
-Belongs here: what counts as a phone number, card, address or name in running text. Does not belong here: JSON and refused
-records (``records``), pseudonyms of fields that name a person (``pseudonyms``), which columns hold text (contracts).
+Belongs here: what counts as a phone number, card, address or name in running text. Does not belong here: JSON and
+refused records (``records``), pseudonyms of fields that name a person (``pseudonyms``), which columns hold text
+(contracts).
 
-:func:`suspicious` is true for every text that :func:`redact` or ``records.redact_json`` would change (a property test holds
-them together), so nothing else need see them. Marks: [EMAIL], [PHONE], [CARD], [NUMBER], [NAME], and [USER] for the
-values of a refused record's keys that name a person. Nothing here is anonymisation: docs/privacy.md lists what is *not*
-recognised, first of all names without a cue, and for that reason no free text is ever published.
+:func:`suspicious` is true for every text that :func:`redact` or ``records.redact_json`` would change (a property test
+holds them together), so nothing else need see them. Marks: [EMAIL], [PHONE], [CARD], [NUMBER], [NAME], and [USER] for
+the values of a refused record's keys that name a person. Nothing here is anonymisation: docs/privacy.md lists what is
+*not* recognised, first of all names without a cue, and for that reason no free text is ever published.
 
 **Names without a cue** need an NER model, which is a plug-in and off by default: none comes with this package. A
 package that offers a :class:`NameFinder` under the entry point group ``voiceai_assets.name_finders`` switches it on by
@@ -483,7 +484,7 @@ def _suspicious_pattern() -> str:
         f"(?:{_DIGIT}|[{not_dot}][{_BETWEEN}]{{0,3}}{_DIGIT}|\\.[{_BETWEEN}]{{1,3}}{_DIGIT})"
         f"(?:[{_BETWEEN}]{{0,4}}{_DIGIT}){{{LONG_RUN - 2}}}"
         f"|\\.{_DIGIT}+[{_BETWEEN}]{{1,4}}{_DIGIT})"
-        f"|[+\uff0b][{_BETWEEN}]{{0,3}}{_DIGIT}(?:[{_BETWEEN}]{{0,4}}{_DIGIT}){{{LONG_RUN - 1}}}"  # no fraction has a plus
+        f"|[+\uff0b][{_BETWEEN}]{{0,3}}{_DIGIT}(?:[{_BETWEEN}]{{0,4}}{_DIGIT}){{{LONG_RUN - 1}}}"  # no fraction
     )
     start = "(?:\\b|\\\\u[0-9a-f]{4})"  # a word may follow an escaped character
     word = f"{start}(?:{_UNIT}|{_TEEN}|{_TEN}|{_FRENCH_TEEN}|{_FRENCH_TEN}|double|triple|treble|fois)\\b"

@@ -13,6 +13,7 @@ import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -82,14 +83,15 @@ def certified_marts() -> Mapping[str, str]:
 
 @functools.cache
 def views_over_days() -> Mapping[str, View]:
-    """Every view over published days, by name."""
+    """Every view over published days, by name; what a view reads stands before it."""
     found: dict[str, View] = {}
     for folder in _VIEW_FOLDERS:
         for path in sorted((MODELS / folder).rglob("*.sql")):
             model = _described(path)
             reads = tuple(dict.fromkeys(_REFERENCE.findall(path.read_text())))
             found[path.stem] = View(path.stem, folder, _say(path, _meta(model), "owner"), _doc(model), reads)
-    return found
+    order = TopologicalSorter({name: [r for r in view.reads if r in found] for name, view in found.items()})
+    return {name: found[name] for name in order.static_order()}
 
 
 def _described(path: Path) -> dict[str, Any]:

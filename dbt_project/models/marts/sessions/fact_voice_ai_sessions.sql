@@ -189,6 +189,7 @@ select
     coalesce(sessions.transfer_reason, declared.transfer_reason) as transfer_reason,
     declared.is_escalated,
     declared.is_recovered,
+    coalesce(emitters.observes_transfers, false) as observes_transfers,
     sessions.load_id
 from sessions
 inner join observed on sessions.session_date = observed.session_date
@@ -199,6 +200,7 @@ left join declared
         and sessions.source = declared.source
 left join event_outcomes
     on sessions.session_date = event_outcomes.session_date and sessions.session_id = event_outcomes.session_id
+left join {{ ref('sources') }} as emitters on sessions.source = emitters.source
 left join {{ ref('int_users_of_days') }} as users
     on
         sessions.session_date = users.session_date

@@ -1,0 +1,28 @@
+select
+    aggregates.experiment_id,
+    experiments.name as experiment_name,
+    aggregates.variant_id,
+    variants.name as variant_name,
+    variants.is_control,
+    aggregates.metric_name,
+    aggregates.bucket_type,
+    aggregates.bucket_start,
+    aggregates.bucket_end,
+    aggregates.bucket_date,
+    aggregates.observation_count,
+    aggregates.mean,
+    aggregates.stddev,
+    aggregates.min_value,
+    aggregates.max_value,
+    aggregates.p50,
+    aggregates.p95,
+    aggregates.p99,
+    aggregates.source
+from {{ certified('metric_aggregates_daily') }} as aggregates
+left join {{ ref('all_experiments') }} as experiments
+    on aggregates.source = experiments.source and aggregates.experiment_id = experiments.experiment_id
+left join {{ ref('all_variants') }} as variants
+    on
+        aggregates.source = variants.source
+        and aggregates.experiment_id = variants.experiment_id
+        and aggregates.variant_id = variants.variant_id

@@ -1,0 +1,541 @@
+"""Voice marts: each published figure is recomputed from the landed files by an independent, slow path, and is equal.
+
+One platform for all of it: real calls (dstc2), the contradictory tables (irembo), and small sessions for the traps.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import subprocess
+import tempfile
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+
+from tests.conftest import SHARED_DATA
+from tests.integration.world import World, session
+from voiceai_assets.assets.dbt import dbt_executable
+from voiceai_assets.instance import environment
+from voiceai_assets.privacy.pseudonyms import load_pseudonymiser
+from voiceai_assets.settings import REPOSITORY
+
+#: The fixture runs four times, within the time of the first test.
+pytestmark = pytest.mark.timeout(900)
+
+DBT_PROJECT = REPOSITORY / "dbt_project"
+CALLS = ("2013-03-22", "2013-03-23")
+TABLES = ("2025-01-01", "2025-01-10")
+MADE = ("2026-08-01", "2026-08-09")
+LAST = "2026-08-10"
+SHARES = {"p50_ms": (1, 2), "p90_ms": (9, 10), "p95_ms": (19, 20), "p99_ms": (99, 100)}
+
+
+@pytest.fixture(scope="module")
+def platform() -> Iterator[World]:
+    """Everything landed and certified, once for all tests of this module."""
+    folder = Path(tempfile.mkdtemp(prefix="voiceai-test-"))
+    world = World(folder / "home", os.environ.get("TEST_DATABASE_URL"))
+    try:
+        for first, last in _land(world):
+            assert world.run(first, last).success, (first, last)
+        yield world
+    finally:
+        world.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _land(world: World) -> Iterator[tuple[str, str]]:
+    """Lands each part and names the days to run."""
+    if (SHARED_DATA / "dstc2").is_dir():
+        world.land_copies(*(SHARED_DATA / "dstc2" / f"{day}.jsonl" for day in CALLS))
+        yield CALLS
+    if (SHARED_DATA / "irembo").is_dir():
+        folder = world.settings.landing / "irembo"
+        folder.mkdir(parents=True)
+        for path in (SHARED_DATA / "irembo").glob("*.csv"):
+            shutil.copyfile(path, folder / path.name)
+        world.look()
+        yield TABLES
+    _land_made(world)
+    yield MADE
+    world.land(f"turns-{LAST}.jsonl", session("of the next day", f"{LAST}T10:00", 1))
+    yield MADE[1], LAST
+
+
+def _land_made(world: World) -> None:
+    for folder, files in TABLES_MADE.items():
+        (world.landing / folder).mkdir(parents=True, exist_ok=True)
+        for name, rows in files.items():
+            pd.DataFrame(rows).to_csv(world.landing / folder / name, index=False)
+    world.land("turns.jsonl", [row for rows in MADE_SESSIONS.values() for row in rows])
+
+
+def _made() -> dict[str, list[dict[str, Any]]]:
+    """Small sessions; the first turn of the day is early enough that none but the last is in progress."""
+    found = {
+        # latency: two channels whose p95 are 100 and 900; the cancelled reply took a minute
+        "fast": session("fast", "2026-08-01T01:00", 10, channel="web", total_ms=100.9),
+        "slow": session("slow", "2026-08-01T02:00", 11, total_ms=900),
+        # errors: one of ten turns, and one of one
+        "long": session("long", "2026-08-01T03:00", 10),
+        "short": session("short", "2026-08-01T04:00", 1, error_type="silence", error="LLM request timed out"),
+        "crossing": session("crossing", "2026-08-01T23:58", 5, module="english"),
+        # come back after less and more than 24 hours, less and more than seven days
+        "r1": session("r1", "2026-08-01T10:00", 1, user_id="within a day"),
+        "r2": session("r2", "2026-08-02T10:00", 1, user_id="within a day"),
+        "s1": session("s1", "2026-08-01T10:00", 1, user_id="within a week"),
+        "s2": session("s2", "2026-08-02T10:01", 1, user_id="within a week"),
+        "t1": session("t1", "2026-08-01T10:00", 1, user_id="later"),
+        "t2": session("t2", "2026-08-08T10:01", 1, user_id="later"),
+        "handed": session("handed", "2026-08-01T05:00", 2, session_outcome="transferred"),
+        "spoken": session(
+            "spoken", "2026-08-03T05:00", 3, tts_provider="deepgram", tts_voice="luna", tts_characters=1000,
+            tokens_in=300, tokens_out=20, transcode_ms=1.25, tts_fallback_count=1, barge_in=True, model_version="m",
+        ),
+        "mixed": session("mixed", "2026-08-03T06:00", 3, user_id="learner", module="english"),
+        "open": session("open", "2026-08-09T20:00", 2),
+    }  # fmt: skip
+    found["slow"][-1] |= {"cancelled": True, "total_ms": 60_000}
+    found["long"][0]["error_type"] = "misunderstanding"
+    found["mixed"][1]["module"] = "math"
+    for row in found["open"]:
+        del row["session_outcome"]
+    for n in range(4, 9):  # so that every day of the week is published
+        found[f"day {n}"] = session(f"day {n}", f"2026-08-0{n}T10:00", 1)
+    return found
+
+
+MADE_SESSIONS = _made()
+TABLES_MADE = {
+    "sessions": {
+        "sessions-2026-08-03.csv": [
+            {"session_id": "mixed", "started_at": "2026-08-03T06:00:00", "final_outcome": "completed"},
+            {"session_id": "nobody spoke", "started_at": "2026-08-03T07:00:00", "final_outcome": "abandoned"},
+        ]
+    },
+    "applications": {
+        "applications-2026-08-02.csv": [
+            {"application_id": n, "session_id": at, "user_id": who, "status": status,
+             "submitted_at": "2026-08-02T12:00:00"}
+            for n, at, who, status in (
+                ("a1", "r1", "within a day", "completed"),
+                ("a2", "r1", "a neighbour", "completed"),
+                ("a3", "s1", "a neighbour", "completed"),
+                ("a4", "handed", "user of handed", "completed"),
+                ("a5", "t1", "later", "failed"),
+            )
+        ]
+    },
+    "users": {
+        f"users-2026-08-0{day}.csv": [{"user_id": who, "region": region} for who, region in people.items()]
+        for day, people in {
+            1: {"stays": "rural", "moves": "rural", "leaves": "urban"},
+            3: {"stays": "rural", "moves": "urban", "leaves": "urban"},
+            5: {"stays": "rural", "moves": "rural"},
+        }.items()
+    },
+}  # fmt: skip
+
+
+def read(world: World, sql: str, *parameters: Any) -> list[dict[str, Any]]:
+    """As bi_reader: what a dashboard would get."""
+    with world.as_reader() as connection, connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(sql, parameters).fetchall()  # type: ignore[arg-type]  # literals below
+
+
+def percentile(values: list[int], share: tuple[int, int]) -> int | None:
+    """The smallest value at or below which that share of the values lies."""
+    return sorted(values)[math.ceil(Fraction(*share) * len(values)) - 1] if values else None
+
+
+# -- real calls --------------------------------------------------------------------------------------------------------
+
+
+def _calls(dstc2: Path) -> dict[str, list[dict[str, Any]]]:
+    """Session -> its turns in order."""
+    found = defaultdict(list)
+    for day in CALLS:
+        for line in (dstc2 / f"{day}.jsonl").read_text().splitlines():
+            row = json.loads(line)
+            found[row["session_id"]].append(row | {"at": datetime.fromisoformat(row["timestamp"]).replace(tzinfo=UTC)})
+    return {key: sorted(rows, key=lambda row: (row["at"], row["turn_number"])) for key, rows in found.items()}
+
+
+def test_percentiles_of_real_calls_are_those_of_the_sorted_values(platform: World, dstc2: Path) -> None:
+    calls = _calls(dstc2)
+    for day in CALLS:
+        turns = [row for rows in calls.values() if rows[0]["timestamp"][:10] == day for row in rows]
+        values = [math.floor(row["total_latency_ms"]) for row in turns if row.get("total_latency_ms") is not None]
+        (found,) = read(
+            platform, "select * from certified.sla_daily where session_date = %s and component = 'total'", day
+        )
+        assert {name: found[name] for name in SHARES} == {name: percentile(values, p) for name, p in SHARES.items()}
+        assert (found["measured_turn_count"], found["eligible_turn_count"]) == (len(values), len(turns))
+        assert found["is_met"] is (percentile(values, (19, 20)) < 3000)
+        histogram = read(
+            platform,
+            "select latency_ms, sum(turn_count)::int as n from certified.agg_latency_histogram_daily "
+            "where session_date = %s and component = 'total' group by 1",
+            day,
+        )
+        expected = Counter(values) | {None: len(turns) - len(values)}
+        assert {row["latency_ms"]: row["n"] for row in histogram} == expected
+        (asr,) = read(platform, "select * from certified.sla_daily where session_date = %s and component = 'asr'", day)
+        assert (asr["p95_ms"], asr["is_met"], asr["coverage"]) == (None, None, 0), "never measured is not met"
+
+
+def test_recognition_of_real_calls_is_weighted_by_turn(platform: World, dstc2: Path) -> None:
+    expected: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    for rows in _calls(dstc2).values():
+        figures = expected[rows[0]["timestamp"][:10], min(row["model_version"] for row in rows)]
+        figures["session_count"] += 1
+        figures["completed_session_count"] += rows[0]["session_outcome"] == "completed"
+        for row in rows:
+            sure = row["asr_confidence"]
+            figures["turn_count"] += 1
+            figures["asr_turn_count"] += 1
+            figures["asr_confidence_nano"] += round(sure * 1e9)
+            figures["misunderstanding_turn_count"] += row.get("error_type") == "misunderstanding"
+            figures["error_turn_count"] += row.get("error_type") is not None
+            figures["low_confidence_turn_count"] += sure < 0.6
+            figures["medium_confidence_turn_count"] += 0.6 <= sure < 0.8
+            figures["high_confidence_turn_count"] += sure >= 0.8
+    found = read(platform, "select * from certified.asr_by_language where session_date = any(%s::date[])", list(CALLS))
+    assert {row["language"] for row in found} == {"en"}
+    for row in found:
+        figures = expected.pop((row["session_date"].isoformat(), row["model_version"]))
+        assert {name: row[name] for name in figures} == figures
+    assert not expected
+
+
+def test_modules_of_real_calls_add_up_to_the_calls(platform: World, dstc2: Path) -> None:
+    pseudonym = load_pseudonymiser(platform.settings)
+    expected: dict[tuple[str, str, str], list[float]] = {}
+    for key, rows in _calls(dstc2).items():
+        spent: Counter[str] = Counter()
+        for row, following in zip(rows, [*rows[1:], rows[-1]], strict=True):
+            spent[row["module"]] += round((following["at"] - row["at"]) / timedelta(microseconds=1))
+        for module, microseconds in spent.items():
+            turns = sum(row["module"] == module for row in rows)
+            expected[key, pseudonym(rows[0]["user_id"]), module] = [turns, microseconds / 1e6]
+    found = read(platform, "select * from certified.user_sessions where session_date = any(%s::date[])", list(CALLS))
+    assert {
+        (row["session_id"], row["user_id"], row["module"]): [row["turn_count"], row["duration_seconds"]]
+        for row in found
+    } == expected
+
+    usage: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0, 0, 0])
+    for (_, user, module), (turns, seconds) in expected.items():
+        entry = usage[user, module]
+        entry[0] += 1
+        entry[1] += turns
+        entry[2] += round(seconds * 1000)
+    modules = read(
+        platform, "select * from certified.module_usage where user_id = any(%s)", [user for user, _ in usage]
+    )
+    assert {
+        (row["user_id"], row["module"]): [
+            row["usage_count"], row["turn_count"], round(row["total_duration_seconds"] * 1000)
+        ]
+        for row in modules
+    } == usage  # fmt: skip
+
+
+# -- tables that contradict one another --------------------------------------------------------------------------------
+
+
+def _tables(irembo: Path) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Sessions of the days, their turns, and the applications submitted on them."""
+    sessions = pd.read_csv(irembo / "voice_sessions.csv")
+    sessions = sessions[sessions["created_at"].between(*TABLES)]
+    turns = pd.read_csv(irembo / "voice_turns.csv").merge(
+        sessions[["session_id", "created_at"]], on="session_id", suffixes=("_own", "")
+    )
+    applications = pd.read_csv(irembo / "applications.csv")
+    return sessions, turns, applications[applications["submitted_at"].between(*TABLES)]
+
+
+def test_confidence_of_system_rows_is_in_no_average(platform: World, irembo: Path) -> None:
+    _, turns, _ = _tables(irembo)
+    heard = turns[turns["speaker"] == "user"]
+    (found,) = read(
+        platform,
+        "select sum(asr_turn_count)::int as n, sum(asr_confidence_nano)::bigint as nano, "
+        "sum(turn_count)::int as turns, sum(user_turn_count)::int as user_turns, sum(session_count)::int as sessions, "
+        "sum(misunderstanding_turn_count)::int as misunderstood "
+        "from certified.asr_by_language where session_date between %s and %s",
+        *TABLES,
+    )
+    confident = heard["asr_confidence"].dropna()
+    assert found == {
+        "n": len(confident),
+        "nano": sum(round(value * 1e9) for value in confident),
+        "turns": len(turns),
+        "user_turns": len(heard),
+        "sessions": turns["session_id"].nunique(),
+        "misunderstood": int((turns["error_type"] == "misunderstanding").sum()),
+    }
+    assert found["nano"] / found["n"] != pytest.approx(turns["asr_confidence"].mean() * 1e9, rel=1e-6)
+
+
+def test_sessions_without_turns_are_counted_and_nowhere_else(platform: World, irembo: Path) -> None:
+    sessions, turns, _ = _tables(irembo)
+    silent = sessions[~sessions["session_id"].isin(turns["session_id"])]
+    engaged = turns[turns["speaker"] == "user"]["session_id"].nunique()
+    (found,) = read(
+        platform,
+        "select sum(offered_session_count)::int as offered, sum(connected_session_count)::int as connected, "
+        "sum(engaged_session_count)::int as engaged, sum(sessions_without_turns)::int as silent "
+        "from certified.sessions_without_turns_daily where session_date between %s and %s",
+        *TABLES,
+    )
+    connected = len(sessions) - len(silent)
+    assert found == {"offered": len(sessions), "connected": connected, "engaged": engaged, "silent": len(silent)}
+    (facts,) = read(
+        platform,
+        "select count(*)::int as n from certified.fact_voice_ai_sessions where session_date between %s and %s",
+        *TABLES,
+    )
+    assert facts["n"] == connected
+
+
+def test_applications_keep_their_own_user_and_day(platform: World, irembo: Path) -> None:
+    _, _, applications = _tables(irembo)
+    pseudonym = load_pseudonymiser(platform.settings)
+    expected = {
+        (row.submitted_at, row.application_id, row.session_id, pseudonym(row.user_id), row.status == "completed")
+        for row in applications.itertuples()
+    }
+    found = read(
+        platform,
+        "select submitted_date::text as day, application_id, origin_session_id, user_id, is_completed "
+        "from certified.fact_applications where submitted_date between %s and %s",
+        *TABLES,
+    )
+    assert {tuple(row.values()) for row in found} == expected
+    assert len(found) == len(applications)
+
+
+def test_the_ladder_of_contradictory_tables(platform: World, irembo: Path) -> None:
+    sessions, turns, applications = _tables(irembo)
+    sessions = sessions[sessions["session_id"].isin(turns["session_id"])].sort_values(["created_at", "session_id"])
+    applied = applications[applications["status"] == "completed"].groupby("session_id")["user_id"].agg(set).to_dict()
+    days = [date.fromisoformat(TABLES[0]) + timedelta(n) for n in range(10)]
+    expected = {}
+    for day in days:
+        of_day = sessions[sessions["created_at"] == day.isoformat()]
+        completed = of_day[of_day["final_outcome"] == "completed"]
+        named = of_day[of_day["session_id"].isin(applied)]
+        repeats = {1: 0, 7: 0}
+        for row in completed.itertuples():
+            for other in sessions[sessions["user_id"] == row.user_id].itertuples():
+                gap = (date.fromisoformat(other.created_at) - day).days
+                if (other.created_at, other.session_id) > (row.created_at, row.session_id):
+                    repeats = {width: n + (gap <= width) for width, n in repeats.items()}
+                    break
+        expected[day] = {
+            "session_count": len(of_day),
+            "settled_session_count": len(of_day),
+            "contained_session_count": int((of_day["final_outcome"] != "transferred").sum()),
+            "completed_session_count": len(completed),
+            "applied_session_count": len(named),
+            "confirmed_session_count": int(completed["session_id"].isin(applied).sum()),
+            "applied_both_users_session_count": len(named),
+            "applied_other_user_session_count": sum(
+                row.user_id not in applied[row.session_id] for row in named.itertuples()
+            ),
+            "completed_user_session_count": len(completed),
+            "no_repeat_24h_session_count": len(completed) - repeats[1] if day < days[-1] else None,
+            "no_repeat_7d_session_count": len(completed) - repeats[7] if day <= days[2] else None,
+        }
+    found = read(platform, "select * from certified.outcome_ladder_daily where session_date between %s and %s", *TABLES)
+    assert {row.pop("session_date"): row for row in found if row.pop("source") == "irembo"} == expected
+    assert sum(row["applied_other_user_session_count"] for row in expected.values()) > 0
+
+
+# -- traps -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_percentile_is_of_the_turns_and_not_of_percentiles(platform: World) -> None:
+    (day,) = read(
+        platform,
+        "select * from certified.sla_daily where session_date = '2026-08-01' and source = 'canonical' "
+        "and component = 'total'",
+    )
+    assert (day["p50_ms"], day["p95_ms"], day["p99_ms"]) == (100, 900, 900), "the cancelled minute is not in it"
+    assert day["measured_turn_count"] == 20
+    cut = read(
+        platform,
+        "select channel, max(latency_ms) as slowest, sum(turn_count)::int as n "
+        "from certified.agg_latency_histogram_daily where session_date = '2026-08-01' and component = 'total' "
+        "and latency_ms is not null group by 1 order by 1",
+    )
+    assert cut == [{"channel": "voice", "slowest": 900, "n": 10}, {"channel": "web", "slowest": 100, "n": 10}]
+
+
+def test_a_rate_is_a_ratio_of_sums(platform: World) -> None:
+    names = ["long", "short"]
+    (found,) = read(
+        platform,
+        "select sum(error_turn_count)::int as errors, sum(turn_count)::int as turns, "
+        "avg(error_turn_proportion) as mean_of_rates from certified.fact_voice_ai_sessions where session_id = any(%s)",
+        names,
+    )
+    assert (found["errors"], found["turns"]) == (2, 11)
+    assert found["mean_of_rates"] == pytest.approx(0.55)
+    day = read(
+        platform,
+        "select component, error_turn_count, turn_count, is_error_rate_met from certified.sla_daily "
+        "where session_date = '2026-08-01' and component in ('llm', 'tts', 'total') order by 1",
+    )
+    turns = sum(len(rows) for rows in MADE_SESSIONS.values() if rows[0]["timestamp"].startswith("2026-08-01"))
+    assert [tuple(row.values()) for row in day] == [
+        ("llm", 1, turns, turns * 0.03 > 1),
+        ("total", 1, turns, turns * 0.05 > 1),
+        ("tts", 0, turns, True),
+    ]
+
+
+def test_a_session_across_midnight_is_of_one_day(platform: World) -> None:
+    found = read(
+        platform,
+        "select session_date::text, turn_count, duration_seconds from certified.user_sessions "
+        "where session_id = 'crossing'",
+    )
+    assert found == [{"session_date": "2026-08-01", "turn_count": 5, "duration_seconds": 240}]
+
+
+def test_repeats_are_known_only_when_their_window_is_published(platform: World) -> None:
+    ladder = {
+        row["session_date"].isoformat(): row
+        for row in read(platform, "select * from certified.outcome_ladder_daily where session_date >= %s", MADE[0])
+    }
+    first = ladder["2026-08-01"]
+    # r1, s1 and t1 complete on the first day; r1 comes back after exactly 24 hours, s1 a minute later, t1 after a week
+    assert first["completed_user_session_count"] == 8
+    assert first["no_repeat_24h_session_count"] == 7
+    assert first["no_repeat_7d_session_count"] == 6
+    assert first["settled_session_count"] - first["contained_session_count"] == 1
+    assert (first["applied_session_count"], first["confirmed_session_count"]) == (3, 2)
+    assert (first["applied_both_users_session_count"], first["applied_other_user_session_count"]) == (3, 1)
+    matured = {day for day, row in ladder.items() if row["no_repeat_7d_session_count"] is not None}
+    assert matured == {"2026-08-01", "2026-08-02", "2026-08-03"}
+    assert ladder[LAST]["no_repeat_24h_session_count"] is None
+    with platform.pipeline.warehouse.connect() as connection:
+        connection.execute("update governance.publications set is_live = false where day = '2026-08-05'")
+        known = connection.execute(
+            "select session_date::text from certified.outcome_ladder_daily where session_date >= '2026-08-01' "
+            "and no_repeat_7d_session_count is not null"
+        ).fetchall()
+        connection.rollback()
+    assert known == [], "one day that is hidden again unsettles every window that it lies in"
+
+
+def test_repeat_usage_waits_for_thirty_published_days(platform: World) -> None:
+    query = (
+        "select user_count, repeat_user_count, is_mature from certified.repeat_usage "
+        "where first_session_date = '2026-08-01' and source = 'canonical'"
+    )
+    users = {rows[0]["user_id"] for rows in MADE_SESSIONS.values() if rows[0]["timestamp"].startswith("2026-08-01")}
+    assert read(platform, query) == [{"user_count": len(users), "repeat_user_count": None, "is_mature": False}]
+    with platform.pipeline.warehouse.connect() as connection:
+        for day in range(10, 31):
+            _pretend_published(connection, date(2026, 8, 1) + timedelta(day))
+        found = connection.execute(query).fetchall()
+        connection.rollback()
+    assert found == [(len(users), 3, True)]
+
+
+def _pretend_published(connection: psycopg.Connection[Any], day: date) -> None:
+    """Publish a session of nobody on a day."""
+    (new,) = connection.execute(
+        "insert into governance.publications (mart, day, version, load_id, certificate_id, row_count, content_sha256, "
+        "is_live) select mart, %s, 1, load_id, certificate_id, 1, '', true from governance.publications "
+        "where mart = 'fact_voice_ai_sessions' and day = %s and is_live returning publication_id",
+        [day, LAST],
+    ).fetchone() or (None,)
+    connection.execute(
+        f"create table published.fact_voice_ai_sessions_{day:%Y%m%d} partition of published.fact_voice_ai_sessions "  # type: ignore[arg-type]
+        f"for values from ('{day}') to ('{day + timedelta(1)}')"
+    )
+    connection.execute(
+        "insert into published.fact_voice_ai_sessions select (jsonb_populate_record(t, jsonb_build_object("
+        "'publication_id', %s::bigint, 'session_date', %s::date, 'user_id', null))).* "
+        "from published.fact_voice_ai_sessions t where session_id = 'of the next day' limit 1",
+        [new, day],
+    )
+
+
+def test_versions_of_a_user_follow_the_exports(platform: World) -> None:
+    pseudonym = load_pseudonymiser(platform.settings)
+    names = {pseudonym(who): who for who in ("stays", "moves", "leaves")}
+    found = read(
+        platform,
+        "select user_id, region, valid_from::text, valid_to::text, is_current from certified.dim_users "
+        "where user_id = any(%s)",
+        list(names),
+    )
+    assert {(names[row["user_id"]], *list(row.values())[1:]) for row in found} == {
+        ("stays", "rural", "2026-08-01", None, True),
+        ("moves", "rural", "2026-08-01", "2026-08-03", False),
+        ("moves", "urban", "2026-08-03", "2026-08-05", False),
+        ("moves", "rural", "2026-08-05", None, True),
+        ("leaves", "urban", "2026-08-01", "2026-08-05", False),
+    }
+
+
+def test_what_a_spoken_session_costs_and_how_it_sounded(platform: World) -> None:
+    (cost,) = read(platform, "select * from certified.cost_daily where model_version = 'm' and source = 'canonical'")
+    prices = pd.read_csv(DBT_PROJECT / "seeds" / "prices.csv")
+    now = prices[prices["valid_to"].isna()].set_index(["item", "applies_to"])["usd_per_million"].to_dict()
+    expected = (
+        900 * now["llm_input_token", "default"]
+        + 60 * now["llm_output_token", "default"]
+        + 3000 * now["tts_character", "deepgram"]
+    ) / 1e6
+    assert float(cost["priced_cost_usd"]) == pytest.approx(expected, abs=1e-6)
+    assert (cost["tokens_in"], cost["tokens_out"], cost["tts_characters"]) == (900, 60, 3000)
+    assert cost["unpriced_unit_count"] == 0
+    assert (cost["session_count"], cost["completed_session_count"], cost["emitted_cost_usd"]) == (1, 1, None)
+    (tts,) = read(platform, "select * from certified.tts_metrics_daily where tts_provider = 'deepgram'")
+    assert (tts["tts_voice"], tts["turn_count"], tts["fallback_count"], tts["barge_in_turn_count"]) == ("luna", 3, 3, 3)
+    assert (tts["transcoded_turn_count"], tts["transcode_us"], tts["sentence_chunk_count"]) == (3, 3750, None)
+
+
+def test_a_changed_outcome_is_recorded_beside_the_old_one(platform: World) -> None:
+    found = platform.query(
+        "select final_outcome, outcome_basis from marts.session_outcome_history where session_id = 'open' "
+        "order by recorded_at"
+    )
+    assert [tuple(row.values()) for row in found] == [("in_progress", "inferred"), ("abandoned", "inferred")]
+    once = platform.query("select count(*) as n from marts.session_outcome_history where session_id = 'crossing'")
+    assert once == [{"n": 1}], "the last day was run twice, the others said nothing new"
+    with platform.as_reader() as reader, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        reader.execute("select 1 from marts.session_outcome_history")
+
+
+def test_the_rules_of_the_daily_models_hold(platform: World) -> None:
+    """Dbt's own unit tests, on this database."""
+    target = platform.settings.dbt_target / "unit"
+    with environment({**platform.pipeline.warehouse.dbt_environment(), "DBT_PROFILES_DIR": str(DBT_PROJECT)}):
+        done = subprocess.run(
+            [dbt_executable(), "--no-use-colors", "test", "--select", "path:models/marts/daily,test_type:unit",
+             "--target-path", str(target), "--log-path", str(target)],
+            cwd=DBT_PROJECT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert "PASS=8" in done.stdout
