@@ -27,7 +27,7 @@ up: $(INSTALLED) ## everything: server, sample data, Dagster UI on 3000, dashboa
 	@$(BIN)/voiceai up
 
 test: $(INSTALLED) ## unit, integration and browser tests
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 test-unit: $(INSTALLED) ## seconds, without a server
 	$(BIN)/python -m pytest tests/unit -m "not slow"

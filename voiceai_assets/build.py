@@ -49,7 +49,7 @@ def build_defs(
         turn_files_asset(partitions),
         raw_assets(partitions),
         call_signals_asset(partitions),
-        dbt_model_assets(settings, partitions),
+        *dbt_model_assets(settings, partitions),
         certified_assets(settings, partitions),
         abandonment_model_asset(),
     ]

@@ -310,6 +310,16 @@ class Pipeline:
             withdraw_day(connection, day)
         return verdict
 
+    def is_built(self, part: str) -> bool:
+        """Whether a part of the dbt project is of the present code: staging, marts or views."""
+        with self.warehouse.connect() as connection:
+            return ledger.built_version(connection, part) == _PARTS[part]()
+
+    def record_built(self, part: str) -> None:
+        """Remember that a part is of the present code."""
+        with self.warehouse.connect() as connection:
+            ledger.record_built(connection, part, _PARTS[part]())
+
     def readers_need_views(self) -> bool:
         """Bring tables and views of readers up to date; whether the views over days must be made (again).
 
@@ -319,12 +329,7 @@ class Pipeline:
             dropped = ensure_readers(connection)
             if any(not columns_of(connection, "certified", mart) for mart in certified_marts()):
                 return False
-            return dropped or ledger.views_version(connection) != views_code_version()
-
-    def readers_have_views(self) -> None:
-        """Remember of which code the views over days are."""
-        with self.warehouse.connect() as connection:
-            ledger.record_views_version(connection, views_code_version())
+        return dropped or not self.is_built("views")
 
     def publish(self, day: str, run_id: str) -> tuple[Verdict, list[Publication]]:
         """Publish a day if the gate lets it through; otherwise nothing becomes visible and the verdict says why."""
@@ -382,6 +387,9 @@ class Pipeline:
             "definitions": definitions(),
             "code": {"revision": code_revision(self.settings), "marts": self.mart_code_version()},
         }
+
+
+_PARTS = {"staging": mart_code_version, "marts": mart_code_version, "views": views_code_version}
 
 
 def _loads_text(loads: Mapping[str, str]) -> str:

@@ -26,7 +26,7 @@
     {%- if existing is none -%}
         {% call statement('create') -%} {{ create_day_table(target_relation, day_column, sql) }} {%- endcall %}
         {% do create_indexes(target_relation) %}
-    {%- else -%}
+    {%- elif shapes_may_differ() -%}
         {{ get_assert_columns_equivalent(sql) }}
         {% do adopt_new_columns(target_relation) %}
     {%- endif -%}
@@ -41,7 +41,7 @@
     {%- endif %}
 
     {{ run_hooks(post_hooks, inside_transaction=True) }}
-    {% do persist_docs(target_relation, model) %}
+    {% if existing is none or shapes_may_differ() %}{% do persist_docs(target_relation, model) %}{% endif %}
     {% do adapter.commit() %}
     {{ run_hooks(post_hooks, inside_transaction=False) }}
     {{ return({'relations': [target_relation]}) }}
@@ -51,6 +51,10 @@
 {% macro contract_column_names() -%}
     {%- for name in model['columns'] -%} {{ adapter.quote(name) }}{{ ", " if not loop.last }} {%- endfor -%}
 {%- endmacro %}
+
+
+{# False when this code has built every table before: then their columns and comments are known to fit (2 s a run). #}
+{% macro shapes_may_differ() -%} {{ return(env_var('DBT_SHAPES', 'check') != 'known') }} {%- endmacro %}
 
 
 {% macro is_partitioned() -%} {{ return(config.get('partitioned', true)) }} {%- endmacro %}

@@ -7,7 +7,7 @@ events as (
     select
         events.event_date,
         count(*) as event_count
-    from {{ ref('stg_experiment_events') }} as events
+    from {{ source('raw', 'experiment_events') }} as events
     inner join {{ source('governance', 'loads') }} as loads
         on
             events.event_date = loads.day

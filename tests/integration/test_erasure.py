@@ -147,7 +147,8 @@ def populated(world: World) -> World:
     run(world, DAYS[:1])
     # a sample of offending rows holds whatever the rule selects
     world.query(
-        "update governance.quality_results set sample = %s::jsonb where check_name like '%%day_has_records' returning 1",
+        "update governance.quality_results set sample = %s::jsonb "
+        "where check_name like '%%day_has_records' returning 1",
         json.dumps([{"session_id": "json-9001", "user_id": load_pseudonymiser(world.settings)(WHO), "n": 1.5}]),
     )
     return world

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import json
 import math
 import shutil
+import subprocess
 import tempfile
 import uuid
 from collections.abc import Iterable, Mapping
@@ -18,6 +20,13 @@ from dagster._core.storage.defs_state.base import _current_storage
 from psycopg import conninfo
 
 from voiceai_assets.assets.common import PipelineResource
+from voiceai_assets.assets.dbt import (
+    build_once,
+    build_views_over_days,
+    build_what_every_day_needs,
+    dbt_resource,
+    prepare_manifest,
+)
 from voiceai_assets.automation.planning import DayRange
 from voiceai_assets.build import build_defs
 from voiceai_assets.partitions import remember_first_day
@@ -26,10 +35,33 @@ from voiceai_assets.settings import Settings
 from voiceai_assets.warehouse import ledger
 from voiceai_assets.warehouse.server import leave_embedded
 
-#: dbt's parse of the project, made by the first home of a session and reused by the others (2.4 s each).
-_PARSED = Path(tempfile.mkdtemp(prefix="voiceai-tests-")) / "dbt"
+#: A home in which everything was built once and no day was ever run; the others of a session are copies of it, because
+#: making a server and its tables takes 25 s.
+_TEMPLATE = Path(tempfile.mkdtemp(prefix="voiceai-tests-")) / "home"
 
 Rows = Iterable[Mapping[str, Any]]
+
+
+def _copy_template(home: Path) -> None:
+    if not _TEMPLATE.is_dir():
+        _make_template()
+    home.mkdir(parents=True, exist_ok=True)
+    for part in ("postgres", "dbt"):
+        # not shutil: run as root, the server's files belong to another system user
+        subprocess.run(["cp", "-a", _TEMPLATE / part, home / part], check=True)
+
+
+def _make_template() -> None:
+    settings = Settings(home=_TEMPLATE)
+    pipeline = PipelineResource(settings)
+    prepare_manifest(settings)
+    dbt = dbt_resource(settings)
+    build_what_every_day_needs(dbt, pipeline)
+    build_once(dbt, pipeline, ("path:models/intermediate", "path:models/marts"))
+    pipeline.pipeline.record_built("marts")
+    build_views_over_days(dbt, pipeline)
+    leave_embedded(settings)
+    atexit.register(shutil.rmtree, _TEMPLATE.parent, ignore_errors=True)
 
 
 class World:
@@ -49,16 +81,14 @@ class World:
                 "dagster_database": f"{self.database}_dagster",
             }
         self.settings = Settings(home=home, quiet_seconds=0, **external, **settings)
-        if _PARSED.is_dir():
-            shutil.copytree(_PARSED, self.settings.dbt_target)
+        if not database_url:
+            _copy_template(home)
         self.pipeline = Pipeline.open(self.settings)
         self.instance = dg.DagsterInstance.ephemeral()
 
     def close(self) -> None:
         """Stop the server, or drop the database on an external one."""
         leave_embedded(self.settings)
-        if self.settings.dbt_target.is_dir() and not _PARSED.is_dir():
-            shutil.copytree(self.settings.dbt_target, _PARSED)
         if self._server_url:
             with psycopg.connect(self._server_url, autocommit=True) as connection:
                 for name in (self.database, f"{self.database}_dagster"):

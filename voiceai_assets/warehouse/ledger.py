@@ -249,16 +249,19 @@ def record_mart_load(connection: Connection, day: str, load_id: str, code_versio
     _make_live(connection, ("marts", day, load_id), code_version, {"turns": turns}, (0, 0, 0, 0))
 
 
-def views_version(connection: Connection) -> str | None:
-    """Code that the views over days were made from, or None where there are none."""
-    row = connection.execute("select version from governance.views_version").fetchone()
+def built_version(connection: Connection, part: str) -> str | None:
+    """Code that a part of the dbt project was built from (staging, marts, views), or None where it never was."""
+    row = connection.execute("select version from governance.built_parts where part = %s", [part]).fetchone()
     return row[0] if row else None
 
 
-def record_views_version(connection: Connection, version: str) -> None:
-    """Remember of which code the views over days are."""
-    connection.execute("delete from governance.views_version")
-    connection.execute("insert into governance.views_version (version) values (%s)", [version])
+def record_built(connection: Connection, part: str, version: str) -> None:
+    """Remember of which code a part is."""
+    connection.execute(
+        "insert into governance.built_parts (part, version) values (%s, %s) "
+        "on conflict (part) do update set version = excluded.version",
+        [part, version],
+    )
 
 
 @dataclass(frozen=True)

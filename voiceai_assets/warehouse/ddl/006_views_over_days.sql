@@ -4,8 +4,9 @@ comment on schema exp is 'views over certified tables, under the names that expe
 grant usage on schema exp to bi_reader;
 alter default privileges in schema exp grant select on tables to bi_reader;
 
--- Of which code the views over published days are: they are made again when it changes.
-create table if not exists governance.views_version (version text not null);
+-- Of which code the parts of the dbt project are that need not be built for every day: seeds and staging views, the
+-- shapes of the marts, the views over published days. Each is made again when its code changes.
+create table if not exists governance.built_parts (part text primary key, version text not null);
 
 -- Where the turns of a day went: what a suite cannot ask of an empty table is asked here.
 create or replace view governance.day_accounts as
