@@ -1,6 +1,6 @@
 # `make up` and `make test` are the whole set-up; `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help install up test test-unit test-slow test-external check format bench lock clean
+.PHONY: help install up test test-unit test-slow test-external docs check format bench lock clean
 
 # the newest Python that the lock file was made for
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
@@ -37,6 +37,9 @@ test-slow: $(INSTALLED) ## simulations that take minutes
 
 test-external: $(INSTALLED) ## the integration tests on Debian's own PostgreSQL
 	$(BIN)/python tests/external_server.py $(BIN)/python -m pytest tests/integration -m "not slow"
+
+docs: $(INSTALLED) ## the site of dbt's documentation: .voiceai/docs/index.html
+	@$(BIN)/voiceai docs
 
 check: $(INSTALLED) ## lint, format, types, SQL, definitions
 	$(BIN)/ruff check .

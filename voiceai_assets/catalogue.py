@@ -6,8 +6,8 @@ Belongs here: reading it, and making a new version of a definition that changed.
 A ratio is ``sum(numerator) / sum(denominator)`` over the rows of ``relation``, never a mean of ratios. A metric without
 denominator (a percentile) is read as it stands and must not be added up.
 
-``python -m voiceai_assets.catalogue`` after a change of a definition raises its version; a test refuses a changed
-definition under an old version, because a figure and its definition must stay together.
+``python -m voiceai_assets.catalogue`` after a change of a definition raises its version, and writes ``docs/marts.md``;
+a test refuses a changed definition under an old version, because a figure and its definition must stay together.
 """
 
 from __future__ import annotations
@@ -18,13 +18,15 @@ import hashlib
 import io
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from voiceai_assets.settings import REPOSITORY
+from voiceai_assets.warehouse.marts import day_marts, views_over_days
 
 CATALOGUE = REPOSITORY / "dbt_project" / "seeds" / "metrics.csv"
+DOCUMENT = REPOSITORY / "docs" / "marts.md"
 _MEANING = ("definition", "relation", "numerator", "denominator", "counts", "unit")
 
 
@@ -122,9 +124,49 @@ def written(metrics: Mapping[str, Metric]) -> str:
     return out.getvalue()
 
 
+def document() -> str:
+    """Every mart, view and metric as Markdown (``docs/marts.md``)."""
+    parts = [
+        "# Marts and metrics",
+        "<!-- written by `python -m voiceai_assets.catalogue` -->",
+        "What `bi_reader` can read. Column by column: `voiceai docs`, or `\\d+ certified.NAME` in `voiceai psql`.",
+        "## Day marts",
+        "Judged and published day by day; each row bears the version it was published under and its certificate.",
+        _table(("mart", "grain"), [(f"`certified.{m.name}`", _grain(m.description)) for m in day_marts().values()]),
+        "## Views over published days",
+        _table(
+            ("view", "grain"),
+            [(f"`{v.schema}.{v.name}`", _grain(v.description)) for _, v in sorted(views_over_days().items())],
+        ),
+        "## Metrics",
+        "A ratio is the sum of the numerator over the sum of the denominator. Bold: the brief's own wording.",
+    ]
+    for area in dict.fromkeys(metric.area for metric in catalogue().values()):
+        rows = [
+            (f"**{m.label}**" if m.is_headline else m.label, f"`{m.metric}` v{m.version}", m.definition, m.relation)
+            for m in catalogue().values()
+            if m.area == area
+        ]
+        parts += [f"### {area.capitalize()}", _table(("metric", "name", "definition", "computed from"), rows)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _grain(description: str) -> str:
+    """The first sentence, which states it; a model's description opens with it."""
+    text = " ".join(description.removeprefix("Grain:").split())
+    return text.split(". ")[0].rstrip(".")
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
 if __name__ == "__main__":
     before = read()
     after = versioned(before)
     CATALOGUE.write_text(written(after))
     changed = [f"{name}: version {m.version}" for name, m in after.items() if m != before[name]]
+    catalogue.cache_clear()
+    DOCUMENT.write_text(document())
     sys.stdout.write("\n".join(changed or ["no definition changed"]) + "\n")

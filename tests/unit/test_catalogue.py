@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from voiceai_assets.catalogue import CATALOGUE, catalogue, read, versioned, written
+from voiceai_assets.catalogue import CATALOGUE, DOCUMENT, catalogue, document, read, versioned, written
 from voiceai_assets.warehouse.marts import certified_marts, views_over_days
 
 METRICS = sorted(catalogue())
@@ -53,3 +53,7 @@ def test_a_metric_that_stands_twice_is_refused(tmp_path) -> None:  # type: ignor
     path.write_text(text + text.splitlines()[1] + "\n")
     with pytest.raises(ValueError, match="stands twice"):
         read(path)
+
+
+def test_the_page_of_marts_and_metrics_is_up_to_date() -> None:
+    assert DOCUMENT.read_text() == document(), "run python -m voiceai_assets.catalogue"

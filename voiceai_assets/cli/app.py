@@ -228,6 +228,17 @@ def exec_(context: typer.Context) -> None:
 
 
 @app.command()
+def docs() -> None:
+    """Write the site of dbt's documentation, one file with every model, column and their lineage.
+
+    It says what columns the warehouse has now, so run a day first. The site is HOME/docs/index.html.
+    """
+    from voiceai_assets.cli.tools import write_docs
+
+    console.print(f"written: {write_docs(_pipeline())}")
+
+
+@app.command()
 def doctor() -> None:
     """Check this installation and say what to do about what is wrong."""
     from voiceai_assets.cli.tools import examine

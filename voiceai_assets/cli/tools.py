@@ -1,4 +1,4 @@
-"""``voiceai psql`` and ``voiceai doctor``."""
+"""``voiceai psql``, ``voiceai docs`` and ``voiceai doctor``."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ import psycopg
 from rich.console import Console
 from rich.markup import escape
 
-from voiceai_assets.assets.dbt import prepare_manifest
+from voiceai_assets.assets.dbt import dbt_executable, prepare_manifest
 from voiceai_assets.automation.planning import DayRange
 from voiceai_assets.partitions import first_day, today
 from voiceai_assets.pipeline import Pipeline
 from voiceai_assets.privacy.pseudonyms import KEY_FILE
 from voiceai_assets.settings import Settings
+from voiceai_assets.versions import DBT_PROJECT
 
 _MINIMUM_FREE_BYTES = 2 * 2**30
 
@@ -52,6 +53,31 @@ def run_program(command: list[str], environment: dict[str, str]) -> int:
         signal.signal(number, lambda received, _: child.send_signal(received))
     status = child.wait()
     return status if status >= 0 else 128 - status
+
+
+def write_docs(pipeline: Pipeline) -> Path:
+    """The documentation of the dbt project as a single page; returns where it lies.
+
+    Raises:
+        RuntimeError: when dbt fails; the message is dbt's own.
+    """
+    settings = pipeline.settings
+    target = settings.dbt_target / "docs"
+    command = [dbt_executable(), "--no-use-colors", "docs", "generate", "--static", "--target-path", str(target)]
+    done = subprocess.run(  # noqa: S603  # fixed arguments
+        [*command, "--log-path", str(settings.home / "logs")],
+        cwd=DBT_PROJECT,
+        env={**os.environ, **pipeline.warehouse.dbt_environment(), "DBT_PROFILES_DIR": str(DBT_PROJECT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"dbt could not write its documentation:\n{done.stdout[-4000:]}{done.stderr[-2000:]}")
+    page = settings.home / "docs" / "index.html"
+    page.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(target / "static_index.html", page)
+    return page
 
 
 def examine(settings: Settings, console: Console) -> int:
