@@ -31,7 +31,8 @@ def _of_month(rows: pd.DataFrame, column: str) -> pd.DataFrame:
 def files(irembo: Path) -> dict[str, pd.DataFrame]:
     sessions = _of_month(_landed(irembo, "voice_sessions.csv", "session_id"), "created_at")
     turns = _landed(irembo, "voice_turns.csv", "turn_id")
-    sessions = sessions[sessions.session_id.isin(turns.session_id)].set_index("session_id", drop=False)
+    sessions = sessions[sessions.session_id.isin(turns.session_id)]
+    sessions = sessions.set_index("session_id", drop=False).rename_axis(None)
     applications = _of_month(_landed(irembo, "applications.csv", "application_id"), "submitted_at")
     return {
         "sessions": sessions,
@@ -84,10 +85,10 @@ def _rate(rows: pd.DataFrame) -> float:
 
 def _ways(files: dict[str, pd.DataFrame]) -> dict[tuple[str, str], float]:
     sessions, turns, metrics = files["sessions"], files["turns"], files["metrics"]
-    applications = files["applications"].sort_values(["submitted_at", "application_id"])
+    applications = files["applications"]
     # the last business record of a session; among those of one moment the first by id
-    last = applications.iloc[::-1].sort_values("submitted_at", kind="stable", ascending=False)
-    last = last.sort_values(["submitted_at", "application_id"], ascending=[False, True]).drop_duplicates("session_id")
+    newest_first = applications.sort_values(["submitted_at", "application_id"], ascending=[False, True])
+    last = newest_first.drop_duplicates("session_id")
     recorded = sessions.join(last.set_index("session_id"), rsuffix="_record", how="inner")
     regions = sessions.user_id.map(files["users"].region)
     return {
