@@ -20,15 +20,15 @@ Connection = psycopg.Connection[Any]
 _PROVENANCE = ("publication_version", "certificate_id")
 
 
-def ensure_readers(connection: Connection) -> bool:
-    """Make ``published`` and ``certified`` as wide as every mart is now; whether views over days must be made anew.
+def ensure_readers(connection: Connection) -> None:
+    """Make ``published`` and ``certified`` as wide as every mart is now.
 
-    Marts that were never built yet are left out. Called once per run: it costs a query where nothing changed.
+    Marts that were never built yet are left out. A view that lost a column takes the views over days with it: they are
+    marked as not built in the same transaction. Called once per run: it costs a query where nothing changed.
     """
     # two runs must not both create the tables
     connection.execute("select pg_advisory_xact_lock(hashtext('voiceai readers'))")
     shapes = _shapes(connection)
-    dropped = False
     for mart, column in certified_marts().items():
         wanted = shapes.get(("marts", mart))
         if not wanted:
@@ -37,8 +37,7 @@ def ensure_readers(connection: Connection) -> bool:
         have = [name for name, _ in shapes.get(("certified", mart), [])]
         names = [name for name, _ in wanted]
         if have != [*_PROVENANCE, *names]:
-            dropped |= _create_view(connection, mart, column, names, have)
-    return dropped
+            _create_view(connection, mart, column, names, have)
 
 
 def columns_of(connection: Connection, schema: str, table: str) -> list[tuple[str, str]]:
@@ -120,12 +119,11 @@ def _is_partitioned(connection: Connection, mart: str) -> bool:
     return bool(found and found[0])
 
 
-def _create_view(connection: Connection, mart: str, column: str, names: Sequence[str], have: Sequence[str]) -> bool:
-    """Create or widen the view; whether it had to be dropped, and with it what was made from it."""
+def _create_view(connection: Connection, mart: str, column: str, names: Sequence[str], have: Sequence[str]) -> None:
     view = sql.Identifier("certified", mart)
-    gone = bool(have) and list(have) != [*_PROVENANCE, *names][: len(have)]
-    if gone:
+    if have and list(have) != [*_PROVENANCE, *names][: len(have)]:
         connection.execute(sql.SQL("drop view {} cascade").format(view))
+        connection.execute("delete from governance.built_parts where part = 'views'")
     connection.execute(
         sql.SQL(
             "create or replace view {view} as select p.version as publication_version, p.certificate_id, {names} "
@@ -140,7 +138,6 @@ def _create_view(connection: Connection, mart: str, column: str, names: Sequence
         )
     )
     _copy_comments(connection, mart)
-    return gone
 
 
 def _copy_comments(connection: Connection, mart: str) -> None:
