@@ -11,11 +11,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
+import psutil
 from rich.console import Console
 
 from voiceai_assets.instance import WORKSPACE, prepare_instance
@@ -25,6 +26,7 @@ from voiceai_assets.settings import Settings
 
 _STARTING_SECONDS = 90
 _STOPPING_SECONDS = 25
+_DYING_SECONDS = 10
 
 
 def supervise(pipeline: Pipeline, console: Console) -> int:
@@ -140,7 +142,7 @@ def _ended(children: Mapping[str, subprocess.Popen[bytes]]) -> str | None:
 
 
 def _stop_all(children: Mapping[str, subprocess.Popen[bytes]], console: Console) -> None:
-    """Ask politely, wait, then insist; whole process groups, because servers have children of their own."""
+    """Ask politely, wait, then insist, also with what the servers started: code servers, daemon, runs."""
     alive = {name: child for name, child in children.items() if child.poll() is None}
     if alive:
         console.print(f"stopping {', '.join(alive)}")
@@ -150,9 +152,23 @@ def _stop_all(children: Mapping[str, subprocess.Popen[bytes]], console: Console)
     for child in alive.values():
         with suppress(subprocess.TimeoutExpired):
             child.wait(max(0.1, deadline - time.monotonic()))
-    for child in children.values():
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(child.pid, signal.SIGKILL)
+    # they use the embedded server, which is ours to stop only once they are gone
+    sessions, deadline = {child.pid for child in children.values()}, time.monotonic() + _DYING_SECONDS
+    while (left := _of_sessions(sessions)) and time.monotonic() < deadline:
+        for process in left:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(left, timeout=1)
+
+
+def _of_sessions(sessions: Collection[int]) -> list[psutil.Process]:
+    """What still runs in the sessions that ``_start`` opened, also where the parent has ended."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(OSError, psutil.NoSuchProcess):
+            if os.getsid(process.pid) in sessions and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
 
 
 def _is_open(host: str, port: int) -> bool:

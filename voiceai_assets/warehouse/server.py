@@ -162,7 +162,7 @@ def _forget_the_dead(server: Any) -> None:
     """
     users = server.global_process_id_list
     known = users._get()
-    alive = [pid for pid in known if psutil.pid_exists(pid)]
+    alive = [pid for pid in known if _is_alive(pid)]
     if alive != known:
         users.put(alive)
     note = server.pgdata / "postmaster.pid"
@@ -170,6 +170,13 @@ def _forget_the_dead(server: Any) -> None:
         owner = psutil.Process(int(note.read_text().split()[0]))
         if not owner.name().startswith("postgres") or str(server.pgdata) not in owner.cmdline():
             note.unlink()
+
+
+def _is_alive(pid: int) -> bool:
+    """Whether a process runs; a killed one whose parent never asks for its end (in a container, pid 1) does not."""
+    with suppress(psutil.NoSuchProcess):
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    return False
 
 
 def _sign_off_the_dead(server: Any) -> None:
