@@ -24,6 +24,7 @@ import psycopg
 
 from benchmarks.floor import floor_seconds
 from benchmarks.loading import rows_per_second
+from benchmarks.marts import fill_published, insert_seconds, mart_statements, page_seconds, seconds_by_hand
 from voiceai_assets.assets.common import PipelineResource
 from voiceai_assets.automation.jobs import DAYS_PER_RUN
 from voiceai_assets.automation.planning import DayRange, ranges
@@ -33,7 +34,17 @@ from voiceai_assets.settings import Settings
 from voiceai_assets.synthetic.sample import write_sample
 from voiceai_assets.warehouse.server import leave_embedded
 
-BARS = {"overhead": 10.0, "ninety": 60.0, "floor": 4.0, "history": 1.2, "copy": 0.5, "dlt": 5.0, "pandas.to_sql": 20.0}
+BARS = {
+    "overhead": 10.0,
+    "ninety": 60.0,
+    "floor": 4.0,
+    "dbt": 2.0,
+    "history": 1.2,
+    "pages": 0.3,
+    "copy": 0.5,
+    "dlt": 5.0,
+    "pandas.to_sql": 20.0,
+}
 AT_LEAST = ("copy", "dlt", "pandas.to_sql")
 FIRST = date(2026, 1, 1)
 
@@ -124,20 +135,51 @@ def ninety_small_days(bench: Bench) -> None:
 
 
 def a_million_turns(bench: Bench, rows: int) -> None:
-    """One large day from JSON lines to certified, beside the bare floor on the same rows and server."""
+    """One large day from JSON lines to certified, beside the same marts by hand on the same rows and server."""
     day = "2026-06-01"
     path = bench.landing / "million.jsonl"
     _write_large_day(path, day, rows)
     index = _seconds(bench.pipeline.look_into_landing)
     ours = min((bench.run(day) for _ in range(2)), key=lambda seconds: seconds["total"])
     ours = {"index of landing": index, **ours, "total": ours["total"] + index}
-    floor = floor_seconds(bench.pipeline.warehouse, bench.folder, day)
+    sessions_alone = floor_seconds(bench.pipeline.warehouse, bench.folder, day)
+    statements = mart_statements(PipelineResource(bench.settings), day, bench.folder / "compiled")
+    by_hand = min(seconds_by_hand(bench.pipeline, statements) for _ in range(2))
+    floor = {
+        "\\copy": sessions_alone["\\copy"],
+        f"{len(statements)} marts": by_hand,
+        "inserts": insert_seconds(bench.pipeline, statements),
+    }
     for step, seconds in ours.items():
         print(f"       {step:<24} {seconds:6.1f} s")
     for step, seconds in floor.items():
         print(f"       floor: {step:<17} {seconds:6.1f} s")
+    print(f"       floor with sessions and turns alone {sum(sessions_alone.values()):.1f} s")
     ratio = ours["total"] / sum(floor.values())
-    bench.say("floor", f"{rows:,} turns, JSON lines to certified / bare floor: {ratio:.2f}", ratio)
+    bench.say("floor", f"{rows:,} turns, JSON lines to certified / the same marts by hand: {ratio:.2f}", ratio)
+    bench.say(
+        "dbt", f"dbt step / the same SQL by hand: {ours['dbt_models'] / by_hand:.2f}", ours["dbt_models"] / by_hand
+    )
+
+
+def pages_over_ten_million_sessions(bench: Bench, sessions: int) -> None:
+    """What the overview asks the database, over a year of so many sessions."""
+    last, days = date(2026, 6, 1), 365
+    first = last - timedelta(days=days)
+    day = last.isoformat()
+    fresh = Bench(start=first)
+    try:
+        _write_large_day(fresh.landing / "day.jsonl", day, 10_000)
+        fresh.pipeline.look_into_landing()
+        fresh.run(day)
+        fill_published(fresh.pipeline, day, first, days, sessions)
+        slowest = 0.0
+        for name, seconds in page_seconds(fresh.pipeline, first, last - timedelta(days=1)):
+            print(f"       the overview of {name}: {1000 * seconds:.0f} ms")
+            slowest = max(slowest, seconds)
+    finally:
+        fresh.close()
+    bench.say("pages", f"{sessions:,} sessions in {days} days, slowest page's queries: {slowest:.3f} s", slowest)
 
 
 def loading_beside_what_people_would_use(bench: Bench, rows: int) -> None:
@@ -228,11 +270,13 @@ def main() -> None:
         "ninety": ninety_small_days,
         "floor": lambda bench: a_million_turns(bench, arguments.rows),
         "loading": lambda bench: loading_beside_what_people_would_use(bench, arguments.rows),
+        "pages": lambda bench: pages_over_ten_million_sessions(bench, arguments.sessions),
         "history": lambda bench: the_last_day_costs_what_the_first_did(bench, arguments.days),
     }
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("figures", nargs="*", choices=[*figures, []], help="which figures; all by default")
     parser.add_argument("--rows", type=int, default=1_000_000, help="turns of the large day")
+    parser.add_argument("--sessions", type=int, default=10_000_000, help="sessions behind the pages")
     parser.add_argument("--days", type=int, default=365, help="days of history")
     arguments = parser.parse_args()
     bench = Bench()

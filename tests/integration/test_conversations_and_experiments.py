@@ -11,7 +11,6 @@ import math
 import os
 import random
 import shutil
-import subprocess
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -25,9 +24,7 @@ import psycopg
 import pytest
 
 from tests.integration.world import World, session
-from voiceai_assets.assets.dbt import dbt_executable
 from voiceai_assets.privacy.pseudonyms import load_pseudonymiser
-from voiceai_assets.settings import REPOSITORY
 
 DAYS = ("2026-08-01", "2026-08-02", "2026-08-03")
 FLOWS = ("booking", "onboarding", "support")
@@ -669,20 +666,3 @@ def test_running_a_day_again_changes_nothing(landed: Landed) -> None:
     before = versions()
     assert landed.world.run("2026-08-02").success
     assert versions() == before
-
-
-def test_the_unit_tests_of_the_models_pass(landed: Landed) -> None:
-    target = landed.world.settings.home / "unit_tests"
-    environment = {
-        **os.environ,
-        **landed.world.pipeline.warehouse.dbt_environment(),
-        "DBT_PROFILES_DIR": str(REPOSITORY / "dbt_project"),
-    }
-    selected = [f"test_type:unit,path:models/{folder}" for folder in ("staging", "marts/conversations")]
-    done = subprocess.run(
-        [dbt_executable(), "--no-use-colors", "test", "--select", *selected, "--target-path", str(target),
-         "--log-path", str(target)],
-        cwd=REPOSITORY / "dbt_project", env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-3000:]
-    assert "PASS=0" not in done.stdout

@@ -26,6 +26,9 @@ from psycopg.rows import dict_row
 from tests.conftest import SHARED_DATA
 from tests.integration.world import World, session
 from voiceai_assets.assets.dbt import dbt_executable
+from voiceai_assets.dashboard.days import make_request
+from voiceai_assets.dashboard.queries import CertifiedReader
+from voiceai_assets.dashboard.tiles import TILES
 from voiceai_assets.instance import environment
 from voiceai_assets.privacy.pseudonyms import load_pseudonymiser
 from voiceai_assets.settings import REPOSITORY
@@ -407,6 +410,26 @@ def test_a_rate_is_a_ratio_of_sums(platform: World) -> None:
     ]
 
 
+def test_sums_by_group_of_users_give_the_same_figures_as_the_sessions(platform: World, dstc2: Path) -> None:
+    """What pages over long periods read, beside what they read over short ones."""
+    asked = make_request(CALLS[1], CALLS[1])
+    exact, grouped = (
+        CertifiedReader(platform.pipeline.warehouse.reader, exact_turns=most).snapshot(asked).numbers
+        for most in (10**9, 0)
+    )
+    assert exact is not None
+    assert grouped is not None
+    assert (exact.cluster, grouped.cluster) == ("user", "group of users")
+    assert exact.by_period["sessions"] == grouped.by_period["sessions"] > 200
+    for tile in TILES:
+        for prefix in ("", "before_"):
+            by_user, by_group = (tile.estimate(numbers.sums(tile.key, prefix)) for numbers in (exact, grouped))
+            assert by_group.numerator == pytest.approx(by_user.numerator, abs=1e-6)
+            assert by_group.denominator == by_user.denominator
+            assert by_group.n_users <= by_user.n_users
+        assert exact.sums_of_days(tile.key).keys() == grouped.sums_of_days(tile.key).keys()
+
+
 def test_a_session_across_midnight_is_of_one_day(platform: World) -> None:
     found = read(
         platform,
@@ -525,17 +548,33 @@ def test_a_changed_outcome_is_recorded_beside_the_old_one(platform: World) -> No
         reader.execute("select 1 from marts.session_outcome_history")
 
 
-def test_the_rules_of_the_daily_models_hold(platform: World) -> None:
-    """Dbt's own unit tests, on this database."""
-    target = platform.settings.dbt_target / "unit"
-    with environment({**platform.pipeline.warehouse.dbt_environment(), "DBT_PROFILES_DIR": str(DBT_PROJECT)}):
+def _dbt(world: World, *arguments: str) -> list[dict[str, Any]]:
+    """Results of a dbt command on this database, as dbt reports them; asserts that it succeeded."""
+    target = world.settings.home / "by_hand"
+    with environment({**world.pipeline.warehouse.dbt_environment(), "DBT_PROFILES_DIR": str(DBT_PROJECT)}):
         done = subprocess.run(
-            [dbt_executable(), "--no-use-colors", "test", "--select", "path:models/marts/daily,test_type:unit",
-             "--target-path", str(target), "--log-path", str(target)],
+            [dbt_executable(), "--no-use-colors", *arguments, "--target-path", str(target), "--log-path", str(target)],
             cwd=DBT_PROJECT,
             capture_output=True,
             text=True,
             check=False,
-        )  # fmt: skip
+        )
     assert done.returncode == 0, done.stdout[-4000:]
-    assert "PASS=8" in done.stdout
+    report = "sources.json" if arguments[0] == "source" else "run_results.json"
+    return list(json.loads((target / report).read_text())["results"])
+
+
+def test_the_whole_project_builds_clean_and_every_rule_of_a_model_holds(platform: World) -> None:
+    """Every model over every day at once, all data tests, all unit tests."""
+    results = _dbt(platform, "build")
+    assert {result["status"] for result in results} <= {"success", "pass"}
+    kinds = Counter(result["unique_id"].split(".")[0] for result in results)
+    written = sum(path.read_text().count("\n    model: ") for path in (DBT_PROJECT / "models").rglob("*.yml"))
+    assert kinds["unit_test"] == written > 30
+    assert kinds["test"] > 25
+
+
+def test_turns_that_stopped_coming_make_the_source_stale(platform: World) -> None:
+    assert [found["status"] for found in _dbt(platform, "source", "freshness")] == ["pass"]
+    platform.query("update governance.loads set loaded_at = loaded_at - interval '31 hours' returning 1")
+    assert [found["status"] for found in _dbt(platform, "source", "freshness")] == ["warn"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import isclose, sqrt
 
 import numpy as np
@@ -55,6 +56,15 @@ def test_a_95_percent_interval_covers_the_truth_in_95_percent_of_worlds(users, p
 def test_the_naive_interval_covers_clearly_less():
     completed, sessions = simulated_users(7, 150, 0.9, 3.0)
     assert naive_coverage(completed, sessions, 0.9) < 0.85
+
+
+def test_two_hundred_groups_of_users_cover_as_users_do():
+    completed, sessions = simulated_users(13, 3000, 0.7, 2.0)
+    groups = np.random.default_rng(1).integers(0, 200, 3000)
+    n, d = (np.stack([np.bincount(groups, row, 200) for row in rows]) for rows in (completed, sessions))
+    rates = [rate(replace(Sums.of(*row), cluster="group of users")) for row in zip(n, d, strict=True)]
+    assert COVERAGE[0] <= coverage(rates, 0.7) <= COVERAGE[1]
+    assert {(r.method, r.precision) for r in rates} == {("Wilson, clustered by group of users", "ok")}
 
 
 def test_independent_sessions_are_not_punished():

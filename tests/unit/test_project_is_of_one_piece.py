@@ -11,6 +11,7 @@ import yaml
 
 from voiceai_assets.adapters import ADAPTERS
 from voiceai_assets.adapters.base import Adapter
+from voiceai_assets.catalogue import catalogue
 from voiceai_assets.checks.suites import SUITES_FOLDER, SuiteError, all_suites, read_suite
 from voiceai_assets.contracts import DATASETS
 from voiceai_assets.contracts.__main__ import generated
@@ -61,6 +62,13 @@ def test_each_view_over_days_has_an_owner_documented_columns_and_reads_only_what
     assert set(views_over_days()[view].reads) <= certified_marts().keys() | views_over_days().keys() | seeds
     assert not re.search(r"ref\(\s*'(?:" + "|".join(certified_marts()) + r")'", text), "use certified('...')"
     assert "source(" not in text
+
+
+def test_the_sums_of_metrics_are_those_of_the_catalogue() -> None:
+    metrics = [name for name, metric in catalogue().items() if metric.relation == "fact_voice_ai_sessions"]
+    sums = {f"{name}_{part}" for name in metrics for part in "nd"}
+    others = {"session_date", "user_bucket", "session_count", "in_progress_session_count", "load_id"}
+    assert _documented("agg_metrics_daily").keys() == sums | others
 
 
 @pytest.mark.parametrize("fact", ["fact_voice_ai_sessions", "fact_voice_ai_turns"])

@@ -21,6 +21,11 @@ _INTRODUCTION = (
     "wrong type becomes null, is named in `invalid_fields`, and its value is kept in `extra` under `_invalid`. Keys "
     "that the contract does not know are kept in `extra`."
 )
+#: When a source reads late: a day and the night's run after it. Other datasets may rest for months.
+_FRESHNESS = {
+    "loaded_at_query": "select max(loaded_at) from governance.loads where dataset = 'turns' and is_live",
+    "freshness": {"warn_after": {"count": 30, "period": "hour"}, "error_after": {"count": 48, "period": "hour"}},
+}
 SOURCES = REPOSITORY / "dbt_project" / "models" / "staging" / "raw_sources.yml"
 DOCUMENT = REPOSITORY / "docs" / "contracts.md"
 
@@ -32,6 +37,7 @@ def dbt_sources() -> str:
             "name": contract.dataset,
             "description": f"Grain: {contract.grain}.",
             "meta": {"dagster": {"asset_key": ["raw", contract.dataset]}},
+            **({"config": _FRESHNESS} if contract.dataset == "turns" else {}),
             "columns": [{"name": f.name, "description": f.doc, "data_type": f.kind.postgres} for f in contract.columns],
         }
         for contract in DATASETS.values()

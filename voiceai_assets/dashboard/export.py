@@ -8,10 +8,11 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
+from datetime import date
 from typing import Any
 
 from voiceai_assets.dashboard.days import Day, days_of
-from voiceai_assets.dashboard.queries import Snapshot, sums_of
+from voiceai_assets.dashboard.queries import Numbers, Snapshot
 from voiceai_assets.dashboard.tiles import TILES
 
 #: A spreadsheet takes a cell that starts with one of these for a formula (OWASP, CSV injection).
@@ -31,10 +32,11 @@ def days_csv(snapshot: Snapshot) -> str:
     writer = csv.writer(out, lineterminator="\r\n")
     estimates = [f"{tile.key}{part}" for tile in TILES for part in ("", "_low", "_high", "_n", "_users")]
     writer.writerow([*_STANDING, "sessions", "in_progress", *estimates])
-    by_day = snapshot.numbers.rows() if snapshot.numbers else {}
+    numbers = _by_day(snapshot.numbers) if snapshot.numbers else {}
+    nothing = [None] * (len(estimates) + 2)
     for day in days_of(snapshot.days):
-        numbers = by_day.get(day.day) if day.is_certified else None
-        writer.writerow([neutral(cell) for cell in [*_standing(day), *_numbers(numbers, len(estimates))]])
+        found = numbers.get(day.day, nothing) if day.is_certified else nothing
+        writer.writerow([neutral(cell) for cell in [*_standing(day), *found]])
     return out.getvalue()
 
 
@@ -55,11 +57,11 @@ def _standing(day: Day) -> Sequence[Any]:
     ]
 
 
-def _numbers(row: Any, width: int) -> Sequence[Any]:
-    if row is None:
-        return [None] * (width + 2)
-    cells: list[Any] = [row["sessions"], row["in_progress"]]
+def _by_day(numbers: Numbers) -> dict[date, list[Any]]:
+    """Sessions, sessions in progress, and each metric's estimate, interval, denominator and users."""
+    found: dict[date, list[Any]] = {day: [row["sessions"], row["in_progress"]] for day, row in numbers.rows().items()}
     for tile in TILES:
-        found = tile.estimate(sums_of(row, tile.key))
-        cells += [found.estimate, found.low, found.high, found.denominator, found.n_users]
-    return cells
+        for day, sums in numbers.sums_of_days(tile.key).items():
+            rate = tile.estimate(sums)
+            found[day] += [rate.estimate, rate.low, rate.high, rate.denominator, rate.n_users]
+    return found

@@ -16,6 +16,7 @@ from urllib.parse import quote
 import plotly.graph_objects as go
 
 from voiceai_assets.dashboard.days import Day, Period, shorten
+from voiceai_assets.dashboard.parts import people
 from voiceai_assets.stats.intervals import MIN_USERS, Rate
 
 # Teal, vermillion and grey differ for colour-blind eyes, and keep 3:1 on white as on dark grey.
@@ -176,10 +177,9 @@ def _add_line(figure: go.Figure, drawn: Mapping[date, Rate], shown: Period) -> N
 def _point_text(day: date, rate: Rate) -> str:
     interval = "no interval" if rate.low is None else f"95 % interval {rate.low:.1%} to {rate.high:.1%}"
     few = "<br>fewer than 30 users: no comparison" if rate.n_users < MIN_USERS else ""
-    people = "user" if rate.n_users == 1 else "users"
     return (
         f"<b>{day}: {rate.estimate:.1%}</b><br>{interval}"
-        f"<br>{rate.denominator:,.0f} ended sessions, {rate.n_users:,} {people}{few}"
+        f"<br>{rate.denominator:,.0f} ended sessions, {people(rate.n_users, rate.cluster)}{few}"
     )
 
 

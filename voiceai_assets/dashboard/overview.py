@@ -20,7 +20,7 @@ from dash import ClientsideFunction, Input, Output, State, dcc, html, no_update
 from voiceai_assets.dashboard.days import Day, Period, badge, days_of, parse_query
 from voiceai_assets.dashboard.figures import describe_trend, trend_figure
 from voiceai_assets.dashboard.parts import aria, badge_link, notice
-from voiceai_assets.dashboard.queries import CertifiedReader, DatabaseAwayError, Numbers, Snapshot, sums_of
+from voiceai_assets.dashboard.queries import CertifiedReader, DatabaseAwayError, Numbers, Snapshot
 from voiceai_assets.dashboard.tables import certificates_table, days_table
 from voiceai_assets.dashboard.tiles import Shown, earlier_period, tiles
 from voiceai_assets.stats.intervals import Rate, rate
@@ -305,7 +305,7 @@ def page(snapshot: Snapshot, moment: datetime) -> dict[str, Any]:
 
 
 def _completion_by_day(numbers: Numbers | None) -> dict[date, Rate]:
-    return {day: rate(sums_of(row, "completion")) for day, row in numbers.rows().items()} if numbers else {}
+    return {day: rate(sums) for day, sums in numbers.sums_of_days("completion").items()} if numbers else {}
 
 
 def _nothing_certified(shown: Period, days: list[Day]) -> Any:

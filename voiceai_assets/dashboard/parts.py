@@ -6,13 +6,14 @@ callbacks and the layout (``overview``).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dash_mantine_components as dmc
 from dash import html
 
 from voiceai_assets.dashboard.days import Badge
+from voiceai_assets.stats.intervals import Cluster
 
 _MARKS = {"certified": "✓", "warnings": "!", "partial": "◐", "none": "×"}
 
@@ -22,10 +23,18 @@ def aria(**values: str) -> dict[str, Any]:
     return {f"aria-{name}": value for name, value in values.items()}
 
 
+_PLURAL: Mapping[Cluster, str] = {"user": "users", "group of users": "groups of users"}
+
+
 def percent(value: float) -> str:
     """One decimal; two where one would turn nearly all into all, or hardly any into none."""
     is_plain = value in (0.0, 1.0) or 0.0005 <= value < 0.9995  # half of the last digit shown
     return f"{100 * value:.{1 if is_plain else 2}f}\u202f%"
+
+
+def people(count: int, cluster: Cluster) -> str:
+    """So many users, or groups of them."""
+    return f"{count:,} {cluster if count == 1 else _PLURAL[cluster]}"
 
 
 def hint(target: Any, lines: Sequence[str]) -> Any:

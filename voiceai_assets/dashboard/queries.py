@@ -3,7 +3,8 @@
 Belongs here: the metric catalogue's SQL, sufficient statistics per day and period, what happens when the database is
 away. Does not belong here: estimates (``stats.intervals``), words and components.
 
-SQL supplies sums over users of n, d, n*n, n*d and d*d, so that a year of a million sessions arrives as 365 rows.
+SQL supplies sums over users of n, d, n*n, n*d and d*d, so that a year of a million sessions arrives as 365 rows. Beyond
+``EXACT_TURNS`` it reads sums per day and bucket of users (``agg_metrics_daily``) instead of sessions.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from psycopg import IsolationLevel, sql
 
 from voiceai_assets.catalogue import catalogue
 from voiceai_assets.dashboard.days import Period, Request, resolve
-from voiceai_assets.stats.intervals import CrossSums, Sums
+from voiceai_assets.stats.intervals import Cluster, CrossSums, Sums
 from voiceai_assets.warehouse.server import Address
 
 _log = logging.getLogger(__name__)
@@ -31,6 +32,8 @@ _log = logging.getLogger(__name__)
 STATEMENT_TIMEOUT_S = 10
 CONNECT_TIMEOUT_S = 3
 _CACHED_PAGES = 32
+#: Up to so many turns, the period before included, users are told apart; that takes about 10 us a session.
+EXACT_TURNS = 250_000
 
 
 #: The page's metrics: ratios of sums over sessions, in the catalogue's words and SQL.
@@ -71,11 +74,12 @@ class Numbers:
 
     Columns of ``by_day``: day, users, sessions, in_progress, and per metric ``<key>_users, _n, _d, _nn, _nd, _dd``.
     ``by_period`` has the same without day, again with the prefix ``before_``, and ``<key>_x_nn, _x_nd, _x_dn, _x_dd``
-    across the two periods.
+    across the two periods. ``cluster`` says of what ``users`` are the number.
     """
 
     by_day: pd.DataFrame
     by_period: Mapping[str, float]
+    cluster: Cluster = "user"
 
     def rows(self) -> dict[date, dict[str, Any]]:
         """Rows of ``by_day``, by their day."""
@@ -83,7 +87,15 @@ class Numbers:
 
     def sums(self, metric: str, prefix: str = "") -> Sums:
         """The range's sums of a metric; ``prefix='before_'`` for the period before."""
-        return sums_of(self.by_period, metric, prefix)
+        return self._sums_of(self.by_period, metric, prefix)
+
+    def sums_of_days(self, metric: str) -> dict[date, Sums]:
+        """Each day's sums of a metric."""
+        return {day: self._sums_of(row, metric) for day, row in self.rows().items()}
+
+    def _sums_of(self, row: Mapping[str, Any], metric: str, prefix: str = "") -> Sums:
+        values = [float(row[f"{prefix}{metric}_{part}"]) for part in ("users", "n", "d", "nn", "nd", "dd")]
+        return Sums(int(values[0]), *values[1:], cluster=self.cluster)
 
     def cross(self, metric: str) -> CrossSums:
         """Sums across the range and the period before."""
@@ -106,17 +118,12 @@ class Snapshot:
     fingerprint: str
 
 
-def sums_of(row: Mapping[str, Any], metric: str, prefix: str = "") -> Sums:
-    """One metric out of a row of ``Numbers``."""
-    values = [float(row[f"{prefix}{metric}_{part}"]) for part in ("users", "n", "d", "nn", "nd", "dd")]
-    return Sums(int(values[0]), *values[1:])
-
-
 class CertifiedReader:
     """Reads pages; keeps the sums of a range for as long as the same certificates are live."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, exact_turns: int = EXACT_TURNS) -> None:
         """Take the address of ``bi_reader``; nothing is opened yet."""
+        self._exact_turns = exact_turns
         options = f"{address.parameters.get('options', '')} -c statement_timeout={STATEMENT_TIMEOUT_S}s".strip()
         self._address = address.with_parameters(
             options=options, connect_timeout=str(CONNECT_TIMEOUT_S), application_name="voiceai-dashboard"
@@ -146,19 +153,23 @@ class CertifiedReader:
                 return Snapshot(span, shown, nothing, nothing, None, f"{span} {request}")
             days, before = _days(connection, shown), _days(connection, shown.before())
             fingerprint = f"{span} {shown} {_fingerprint(days)} {_fingerprint(before)}"
-            numbers = self._numbers(connection, shown, fingerprint) if _is_published(connection) else None
+            turns = sum(int(n or 0) for frame in (days, before) for n in frame["rows_loaded"])
+            cluster: Cluster = "user" if turns <= self._exact_turns else "group of users"
+            numbers = self._numbers(connection, shown, cluster, fingerprint) if _is_published(connection) else None
             return Snapshot(span, shown, days, before, numbers, f"{fingerprint} {numbers is None}")
 
-    def _numbers(self, connection: psycopg.Connection[Any], shown: Period, fingerprint: str) -> Numbers:
+    def _numbers(
+        self, connection: psycopg.Connection[Any], shown: Period, cluster: Cluster, fingerprint: str
+    ) -> Numbers:
         key = (shown, fingerprint)
         with self._lock:
             if key in self._pages:
                 self._pages.move_to_end(key)
                 return self._pages[key]
         parameters = {"start": shown.start, "end": shown.end, "before": shown.before().start}
-        by_day = _frame(connection, _BY_DAY, parameters)
-        by_period = _frame(connection, _BY_PERIOD, parameters).iloc[0].to_dict()
-        numbers = Numbers(by_day, {str(name): float(value or 0) for name, value in by_period.items()})
+        by_day = _frame(connection, _BY_DAY[cluster], parameters)
+        by_period = _frame(connection, _BY_PERIOD[cluster], parameters).iloc[0].to_dict()
+        numbers = Numbers(by_day, {str(name): float(value or 0) for name, value in by_period.items()}, cluster)
         with self._lock:
             self._pages[key] = numbers
             while len(self._pages) > _CACHED_PAGES:
@@ -240,32 +251,65 @@ def _moments(metric: LiteralString, prefix: LiteralString = "") -> LiteralString
     )
 
 
-def _by_day() -> LiteralString:
-    per_user = ", ".join(
+@dataclass(frozen=True)
+class _Rows:
+    """What the sums are made from, for one kind of cluster: a relation and SQL over one of its rows."""
+
+    relation: LiteralString
+    clusters: Mapping[LiteralString, LiteralString]
+    sessions: LiteralString
+    in_progress: LiteralString
+    sums: Mapping[LiteralString, tuple[LiteralString, LiteralString]]
+
+
+_SOURCES: Mapping[Cluster, _Rows] = {
+    "user": _Rows(
+        "certified.fact_voice_ai_sessions",
+        # a session without user is a user of its own
+        {
+            "user_id": "user_id",
+            "anonymous_session": "case when user_id is null then session_id end",
+            "anonymous_date": "case when user_id is null then session_date end",
+        },
+        "1",
+        "(final_outcome = 'in_progress')::int",
+        {m.key: (m.numerator, m.denominator) for m in METRICS.values()},
+    ),
+    "group of users": _Rows(
+        "certified.agg_metrics_daily",
+        {"user_bucket": "user_bucket"},
+        "session_count",
+        "in_progress_session_count",
+        {key: (f"{key}_n::float8 / 1e9", f"{key}_d::float8 / 1e9") for key in METRICS},
+    ),
+}
+
+
+def _by_day(rows: _Rows) -> LiteralString:
+    per_cluster = ", ".join(
         # 0, not null, where nobody says who is a first-time caller
-        f"coalesce(sum({m.numerator}), 0)::float8 as {m.key}_n, coalesce(sum({m.denominator}), 0)::float8 as {m.key}_d"
-        for m in METRICS.values()
+        f"coalesce(sum({n}), 0)::float8 as {key}_n, coalesce(sum({d}), 0)::float8 as {key}_d"
+        for key, (n, d) in rows.sums.items()
     )
+    names, values = ", ".join(rows.clusters), ", ".join(f"{sql} as {name}" for name, sql in rows.clusters.items())
     return f"""
-with user_days as (
+with clusters as (
   select
-    session_date, user_id, case when user_id is null then session_id end as anonymous_session,
-    count(*) as sessions, count(*) filter (where final_outcome = 'in_progress') as in_progress,
-    {per_user}
-  from certified.fact_voice_ai_sessions
+    session_date, {values}, sum({rows.sessions}) as sessions, sum({rows.in_progress}) as in_progress, {per_cluster}
+  from {rows.relation}
   where session_date between %(start)s and %(end)s
-  group by 1, 2, 3
+  group by session_date, {names}
 )
 select
   session_date as day, count(*) as users, sum(sessions)::bigint as sessions, sum(in_progress)::bigint as in_progress,
   {", ".join(_moments(key) for key in METRICS)}
-from user_days
+from clusters
 group by session_date
 order by session_date
 """  # constants of this module
 
 
-def _by_period() -> LiteralString:
+def _by_period(rows: _Rows) -> LiteralString:
     """Both periods in one pass, because users who were there in both tie them together."""
 
     def both(expression: LiteralString, name: LiteralString) -> LiteralString:
@@ -273,32 +317,29 @@ def _by_period() -> LiteralString:
         before = f"coalesce(sum({expression}) filter (where session_date < %(start)s), 0)::float8"
         return f"{now} as {name}, {before} as before_{name}"
 
-    per_user = ", ".join(
-        f"{both(m.numerator, f'{m.key}_n')}, {both(m.denominator, f'{m.key}_d')}" for m in METRICS.values()
-    )
+    per_cluster = ", ".join(f"{both(n, f'{key}_n')}, {both(d, f'{key}_d')}" for key, (n, d) in rows.sums.items())
+    names, values = ", ".join(rows.clusters), ", ".join(f"{sql} as {name}" for name, sql in rows.clusters.items())
     moments = ", ".join(_moments(key, prefix) for key in METRICS for prefix in ("", "before_"))
     cross = ", ".join(
         f"sum({key}_{a} * before_{key}_{b}) as {key}_x_{a}{b}" for key in METRICS for a in "nd" for b in "nd"
     )
     return f"""
-with users as (
+with clusters as (
   select
-    user_id, case when user_id is null then session_date end as anonymous_date,
-    case when user_id is null then session_id end as anonymous_session,
-    {both("1", "sessions")}, {both("(final_outcome = 'in_progress')::int", "in_progress")}, {per_user}
-  from certified.fact_voice_ai_sessions
+    {values}, {both(rows.sessions, "sessions")}, {both(rows.in_progress, "in_progress")}, {per_cluster}
+  from {rows.relation}
   where session_date between %(before)s and %(end)s
-  group by 1, 2, 3
+  group by {names}
 )
 select
   count(*) filter (where sessions > 0) as users, count(*) filter (where before_sessions > 0) as before_users,
   sum(sessions) as sessions, sum(before_sessions) as before_sessions,
   sum(in_progress) as in_progress, sum(before_in_progress) as before_in_progress,
   {moments}, {cross}
-from users
+from clusters
 """  # constants of this module
 
 
 # Composed from the constants above only; every value of a request travels as a parameter.
-_BY_DAY = sql.Composed([sql.SQL(_by_day())])
-_BY_PERIOD = sql.Composed([sql.SQL(_by_period())])
+_BY_DAY = {cluster: sql.Composed([sql.SQL(_by_day(rows))]) for cluster, rows in _SOURCES.items()}
+_BY_PERIOD = {cluster: sql.Composed([sql.SQL(_by_period(rows))]) for cluster, rows in _SOURCES.items()}

@@ -17,8 +17,8 @@ from dash import html
 from voiceai_assets.catalogue import catalogue
 from voiceai_assets.dashboard.days import Badge, Day, Period
 from voiceai_assets.dashboard.figures import hatch_colour, sparkline
-from voiceai_assets.dashboard.parts import badge_link, hint, percent
-from voiceai_assets.dashboard.queries import Numbers, sums_of
+from voiceai_assets.dashboard.parts import badge_link, hint, people, percent
+from voiceai_assets.dashboard.queries import Numbers
 from voiceai_assets.stats.intervals import Change, Rate, Sums, change, mean, rate
 
 Show = Callable[[float], str]
@@ -123,7 +123,7 @@ def _metric(tile: Tile, numbers: Numbers, shown: Shown) -> _Face:
     sums, sums_before = numbers.sums(tile.key), numbers.sums(tile.key, "before_")
     now, before = tile.estimate(sums), tile.estimate(sums_before)
     moved = change(now, before, numbers.cross(tile.key).correlation(sums, sums_before))
-    series = {d: tile.estimate(sums_of(row, tile.key)).estimate for d, row in numbers.rows().items()}
+    series = {day: tile.estimate(of_day).estimate for day, of_day in numbers.sums_of_days(tile.key).items()}
     return _Face(
         label=tile.label,
         definition=tile.definition,
@@ -148,7 +148,7 @@ def _sessions(numbers: Numbers, shown: Shown) -> _Face:
         definition=_SESSIONS,
         value=f"{now:,.0f}",
         interval="a count: no interval",
-        basis=f"{_people(int(totals['users']))}; {totals['in_progress']:,.0f} in progress",
+        basis=f"{people(int(totals['users']), numbers.cluster)}; {totals['in_progress']:,.0f} in progress",
         moved=moved,
         is_clear=False,
         picture=_picture("Sessions", lambda value: f"{value:,.0f}", shown.series(series), shown.marks()),
@@ -158,17 +158,13 @@ def _sessions(numbers: Numbers, shown: Shown) -> _Face:
 def interval_text(found: Rate, show: Show) -> str:
     """The 95 % interval in words."""
     if found.low is None or found.high is None:
-        return "no interval: " + ("one user" if found.n_users == 1 else "nothing to count")
+        return "no interval: " + (f"one {found.cluster}" if found.n_users == 1 else "nothing to count")
     return f"95\u202f% interval {show(found.low)} to {show(found.high)}"
 
 
 def basis_text(found: Rate, of: str) -> str:
     """What an estimate rests on."""
-    return f"{found.denominator:,.0f} {of}, {_people(found.n_users)}"
-
-
-def _people(users: int) -> str:
-    return f"{users:,} {'user' if users == 1 else 'users'}"
+    return f"{found.denominator:,.0f} {of}, {people(found.n_users, found.cluster)}"
 
 
 def _notes(key: str, totals: Mapping[str, float], found: Rate) -> list[str]:

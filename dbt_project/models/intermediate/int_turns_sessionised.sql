@@ -77,9 +77,9 @@ select
     turns.intent_confidence,
     coalesce(turns.asr_confidence, measured.asr_confidence) as asr_confidence,
     turns.error_type,
-    turns.error_type = 'misunderstanding' as is_misunderstanding,
-    turns.error_type = 'silence' as is_silence,
-    turns.error_type = 'repeated_intent_failure' or repeated_failures.session_id is not null
+    coalesce(turns.error_type = 'misunderstanding', false) as is_misunderstanding,
+    coalesce(turns.error_type = 'silence', false) as is_silence,
+    coalesce(turns.error_type = 'repeated_intent_failure', false) or repeated_failures.session_id is not null
         as is_repeated_intent_failure,
     coalesce(turns.error_type in ('misunderstanding', 'silence', 'repeated_intent_failure'), false)
     or repeated_failures.session_id is not null as is_error_turn,

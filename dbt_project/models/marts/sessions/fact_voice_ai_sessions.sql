@@ -78,14 +78,14 @@ declared as (
 event_outcomes as (
     select
         event_date as session_date,
-        context ->> 'session_id' as session_id,
+        session_id,
         case when bool_or(event_type = 'flow_completed') then 'completed' else 'abandoned' end as outcome
-    from {{ source('raw', 'experiment_events') }}
+    from {{ ref('stg_experiment_events') }}
     where
         event_date between {{ window_start() }} and {{ window_end() }}
         and event_type in ('flow_completed', 'user_dropped_off')
-        and context ->> 'session_id' is not null
-    group by event_date, context ->> 'session_id'
+        and session_id is not null
+    group by event_date, session_id
 ),
 
 days as (
