@@ -24,7 +24,7 @@ from voiceai_assets.lake.remote import Remote
 from voiceai_assets.privacy.pseudonyms import load_pseudonymiser
 from voiceai_assets.settings import Settings
 from voiceai_assets.transcripts.version import code_version as transcripts_version
-from voiceai_assets.versions import code_revision, mart_code_version, views_code_version
+from voiceai_assets.versions import code_revision, lock_sha256, mart_code_version, views_code_version
 from voiceai_assets.warehouse import ledger
 from voiceai_assets.warehouse.copy import load_day
 from voiceai_assets.warehouse.erasure import tombstones
@@ -179,7 +179,7 @@ class Pipeline:
             pseudonymise,
             [day for day in days if day not in frozen],
             tombstones=forgotten,
-            texts_from=limit(datetime.now(UTC), self.settings.source_timezone, self.settings.keep_text_days),
+            texts_from=self.texts_from(),
         )
         try:
             for day in sorted(days):
@@ -256,6 +256,14 @@ class Pipeline:
 
     def _mart_load_id(self, connection: ledger.Connection, day: str) -> str | None:
         return ledger.mart_load_id(connection, day, self.mart_code_version(), self.settings.session_timeout_minutes)
+
+    def expected_mart_load(self, connection: ledger.Connection, day: str) -> str | None:
+        """What the marts of a day would be called if they were built now; None where the day was never loaded."""
+        return self._mart_load_id(connection, day)
+
+    def texts_from(self) -> str | None:
+        """First day whose free text is kept; None where all is."""
+        return limit(datetime.now(UTC), self.settings.source_timezone, self.settings.keep_text_days)
 
     def mart_code_version(self) -> str:
         """What besides the data decides the marts: dbt's code, the rules that read transcripts, settings."""
@@ -366,26 +374,24 @@ class Pipeline:
 
     def _evidence(self, connection: ledger.Connection, day: str, verdict: Verdict) -> dict[str, Any]:
         """What a certificate rests on; nothing in it depends on when or how often the day was run."""
-        loads = ledger.rows(
-            connection,
-            "select dataset, load_id, inputs, rows_in, rows_loaded, rows_quarantined, rows_duplicate "
-            'from governance.loads where day = %s and is_live order by dataset collate "C"',
-            [day],
-        )
-        checks = ledger.rows(
-            connection,
-            "select asset, check_name, load_id, suite_version, status, severity, observed, expected "
-            "from governance.quality_results where day = %s and load_id = any(%s) "
-            'order by asset collate "C", check_name collate "C"',
-            [day, [load["load_id"] for load in loads] + [ledger.intake_id(connection, day)]],
-        )
+        loads = ledger.evidence_of_loads(connection, day)
+        judged = [*(load["load_id"] for load in loads), ledger.intake_id(connection, day)]
         return {
             "status": verdict.status.value,
             "loads": loads,
-            "checks": checks,
+            "checks": ledger.evidence_of_checks(connection, day, judged),
             "warnings": [r.as_dict() for r in verdict.reasons],
             "definitions": definitions(),
-            "code": {"revision": code_revision(self.settings), "marts": self.mart_code_version()},
+            "code": {
+                "revision": code_revision(self.settings),
+                "marts": self.mart_code_version(),
+                "lock": lock_sha256(),
+            },
+            "settings": {
+                "key_id": load_pseudonymiser(self.settings).key_id,
+                "session_timeout_minutes": self.settings.session_timeout_minutes,
+                "source_timezone": self.settings.source_timezone,
+            },
         }
 
 

@@ -46,6 +46,15 @@ def _dbt_fingerprint(*folders: str, without: tuple[str, ...] = ()) -> str:
     return digest.hexdigest()[:12]
 
 
+@cache
+def lock_sha256() -> str:
+    """Checksum of the lock file: which packages, to the byte, the code ran with where it was installed from it."""
+    try:
+        return hashlib.sha256((REPOSITORY / "requirements.lock").read_bytes()).hexdigest()
+    except FileNotFoundError:
+        return "unknown"
+
+
 def code_revision(settings: Settings) -> str:
     """Revision of the code: as told by the settings (an image holds no checkout), else the checkout's commit."""
     return settings.code_revision or _checkout_revision()

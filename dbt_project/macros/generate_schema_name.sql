@@ -1,4 +1,5 @@
-{# A model's schema is its layer, without dbt's default prefix: certified SQL must read the same everywhere. #}
+{# A model's schema is its layer, without dbt's default prefix: certified SQL must read the same everywhere.
+   voiceai verify builds the marts a second time, into schemas of its own: DBT_SCHEMA_PREFIX. #}
 {% macro generate_schema_name(custom_schema_name, node) -%}
-    {{ custom_schema_name or target.schema }}
+    {{ env_var('DBT_SCHEMA_PREFIX', '') }}{{ custom_schema_name or target.schema }}
 {%- endmacro %}

@@ -7,14 +7,12 @@ marts/silver_calls -> marts/gold_performance_metrics.
 
 from collections import Counter
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
 
 from voiceai_assets.assets.common import ONE_RUN_PER_RANGE, OWNERS, PipelineResource, records_table
 from voiceai_assets.assets.raw import raw_key
-from voiceai_assets.automation.retention import limit
 from voiceai_assets.transcripts.version import code_version
 from voiceai_assets.warehouse.calls import replace_day
 
@@ -42,8 +40,7 @@ def call_signals_asset(partitions: dg.PartitionsDefinition) -> dg.AssetsDefiniti
     def call_signals(
         context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[PipelineResource]
     ) -> dg.MaterializeResult[Any]:
-        settings = pipeline.settings
-        texts_from = limit(datetime.now(UTC), settings.source_timezone, settings.keep_text_days)
+        texts_from = pipeline.pipeline.texts_from()
         total: Counter[str] = Counter()
         for day in context.partition_keys:
             with pipeline.pipeline.warehouse.connect() as connection:

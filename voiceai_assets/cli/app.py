@@ -162,6 +162,51 @@ def retain(
 
 
 @app.command()
+def verify(
+    day: Annotated[list[str] | None, typer.Option(help="Only this day; may be given several times.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Checksums only: read no file, build no mart again.")] = False,
+    head: Annotated[str | None, typer.Option(help="End of the chain that was noted before.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Findings as JSON.")] = False,
+) -> None:
+    """Compute again what was certified, from the files up, and say exactly what differs.
+
+    Files against their sha256, lake and raw against the files read again, marts built again beside the real ones,
+    published rows against their checksums, ledgers against certificates, certificates against their names, the chain.
+
+    Exit status: 0 all is as certified, 2 something differs.
+    """
+    from voiceai_assets.cli.governance import verify_days
+
+    days = [_day(one) for one in day or []]
+    raise typer.Exit(verify_days(_pipeline(), days, console, is_quick=quick, head=head, as_json=as_json))
+
+
+@app.command()
+def trace(
+    mart: Annotated[str | None, typer.Argument(help="A day mart, such as agg_sessions_daily.")] = None,
+    day: Annotated[str | None, typer.Argument(help="YYYY-MM-DD.")] = None,
+    metric: Annotated[str | None, typer.Option(help="Only this metric of the catalogue.")] = None,
+    file: Annotated[str | None, typer.Option(help="The other way: everything that a file touches.")] = None,
+    session: Annotated[str | None, typer.Option(help="File and line of each turn of a session.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Follow a number to its certificate, checks, loads, files and lines; or a file to every number it touches.
+
+    Examples: `voiceai trace fact_voice_ai_sessions 2026-08-01 --metric completion`, `voiceai trace --file export.csv`
+    """
+    from voiceai_assets.cli import governance as command
+
+    if file is not None:
+        raise typer.Exit(command.trace_a_file(_pipeline(), file, console, errors, as_json=as_json))
+    if session is not None:
+        raise typer.Exit(command.trace_a_session(_pipeline(), session, console, errors, as_json=as_json))
+    if mart is None or day is None:
+        raise typer.BadParameter("name a mart and a day, or --file PATH, or --session ID")
+    found = command.trace_a_number(_pipeline(), mart, _day(day), metric, console, errors, as_json=as_json)
+    raise typer.Exit(found)
+
+
+@app.command()
 def train() -> None:
     """Train the abandonment model on all certified days."""
     from voiceai_assets.runs import run_training

@@ -22,6 +22,7 @@ from psycopg import sql
 from voiceai_assets.contracts import DATASETS
 from voiceai_assets.contracts.fields import Kind
 from voiceai_assets.contracts.turns import TURNS
+from voiceai_assets.lake.inbox import sha256_of
 from voiceai_assets.lake.refine import DayLoad, LakeDay
 from voiceai_assets.warehouse import ledger
 from voiceai_assets.warehouse.schema import ensure_partition
@@ -49,18 +50,30 @@ def load_day(connection: psycopg.Connection[Any], lake: Path, load: DayLoad) -> 
     contract = DATASETS[load.dataset]
     table = sql.Identifier("raw", ensure_partition(connection, load.dataset, load.day))
     connection.execute(sql.SQL("truncate {}").format(table))
-    filled = _filled_columns(place.rows) | {contract.day_column}
-    fields = [f for f in contract.columns if f.name in filled]
-    select = ", ".join(_as_csv(f.name, f.kind) for f in fields)
     # freeze: rows of a table truncated in this transaction are born visible to all; otherwise their first reader would
     # mark each one so and, with data checksums, write every page into the log (1.2 s for a million turns)
-    query = f"SELECT {select} FROM {_parquet(place.rows)}"
-    copy_query(connection, query, table, [f.name for f in fields], freeze=True)
+    copy_rows(connection, place, table, freeze=True)
     _load_quarantine(connection, load, place)
-    ledger.record_load(connection, load)
+    ledger.record_load(connection, load, (sha256_of(place.rows), sha256_of(place.quarantine)))
     if contract is TURNS:
         _load_session_days(connection, load, place)
     connection.execute(sql.SQL("analyze {}").format(table))
+
+
+def copy_rows(connection: psycopg.Connection[Any], place: LakeDay, table: sql.Composable, *, freeze: bool) -> None:
+    """Append the rows of a day of the lake to a table of the contract's shape."""
+    contract = DATASETS[place.dataset]
+    filled = _filled_columns(place.rows) | {contract.day_column}
+    fields = [f for f in contract.columns if f.name in filled]
+    select = ", ".join(_as_csv(f.name, f.kind) for f in fields)
+    query = f"SELECT {select} FROM {_parquet(place.rows)}"
+    copy_query(connection, query, table, [f.name for f in fields], freeze=freeze)
+
+
+def copy_quarantine(connection: psycopg.Connection[Any], place: LakeDay, table: sql.Composable) -> None:
+    """Append the refused records of a day of the lake."""
+    query = f"SELECT '{place.dataset}' AS dataset, {', '.join(_QUARANTINE_COLUMNS)} FROM {_parquet(place.quarantine)}"
+    copy_query(connection, query, table, ["dataset", *_QUARANTINE_COLUMNS])
 
 
 def _refuse_half_a_day(place: LakeDay, load: DayLoad) -> None:
@@ -78,12 +91,7 @@ def _refuse_half_a_day(place: LakeDay, load: DayLoad) -> None:
 
 def _load_quarantine(connection: psycopg.Connection[Any], load: DayLoad, place: LakeDay) -> None:
     connection.execute("delete from governance.quarantine where dataset = %s and day = %s", [load.dataset, load.day])
-    copy_query(
-        connection,
-        f"SELECT '{load.dataset}' AS dataset, {', '.join(_QUARANTINE_COLUMNS)} FROM {_parquet(place.quarantine)}",
-        sql.Identifier("governance", "quarantine"),
-        ["dataset", *_QUARANTINE_COLUMNS],
-    )
+    copy_quarantine(connection, place, sql.Identifier("governance", "quarantine"))
 
 
 def _load_session_days(connection: psycopg.Connection[Any], load: DayLoad, place: LakeDay) -> None:

@@ -109,8 +109,8 @@ def erased_records(connection: Connection) -> Erased:
     return found
 
 
-def record_load(connection: Connection, load: DayLoad) -> None:
-    """Make this the live load of its day, with its account per file."""
+def record_load(connection: Connection, load: DayLoad, lake: tuple[str, str]) -> None:
+    """Make this the live load of its day, with the account of each file and the checksums of rows and quarantine."""
     inputs = [{"file": f.file, "sha256": f.sha256, "size_bytes": f.size_bytes} for f in load.files]
     _make_live(
         connection,
@@ -118,6 +118,11 @@ def record_load(connection: Connection, load: DayLoad) -> None:
         DATASETS[load.dataset].version,
         inputs,
         (load.rows_in, load.rows_loaded, load.rows_quarantined, load.rows_duplicate),
+    )
+    connection.execute(
+        "update governance.loads set lake_sha256 = %s, quarantine_sha256 = %s "
+        "where dataset = %s and day = %s and load_id = %s",
+        [*lake, load.dataset, load.day, load.load_id],
     )
     connection.execute("delete from governance.load_files where dataset = %s and day = %s", [load.dataset, load.day])
     with connection.cursor() as cursor:
@@ -243,6 +248,39 @@ def mart_load_id(connection: Connection, day: str, code_version: str, timeout_mi
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def evidence_of_loads(connection: Connection, day: str) -> list[dict[str, Any]]:
+    """What the day's tables hold, with the account of each file; in an order and spelling that never vary."""
+    loads = rows(
+        connection,
+        "select dataset, load_id, code_version, inputs, rows_in, rows_loaded, rows_quarantined, rows_duplicate "
+        'from governance.loads where day = %s and is_live order by dataset collate "C"',
+        [day],
+    )
+    files = rows(
+        connection,
+        "select f.dataset, f.file, f.sha256, f.size_bytes, f.rows_in, f.rows_loaded, f.rows_quarantined, "
+        "f.rows_duplicate, f.rows_erased, f.is_truncated, f.problem from governance.load_files f "
+        "join governance.loads l using (dataset, day, load_id) where f.day = %s and l.is_live "
+        'order by f.dataset collate "C", f.file collate "C"',
+        [day],
+    )
+    by_dataset: dict[str, list[dict[str, Any]]] = {}
+    for file in files:
+        by_dataset.setdefault(file.pop("dataset"), []).append(file)
+    return [{**load, "inputs": by_dataset.get(load["dataset"], load["inputs"])} for load in loads]
+
+
+def evidence_of_checks(connection: Connection, day: str, load_ids: Sequence[str | None]) -> list[dict[str, Any]]:
+    """Every result that was made on these loads, with what was demanded and what was observed."""
+    return rows(
+        connection,
+        "select asset, check_name, load_id, suite_version, status, severity, observed, expected "
+        "from governance.quality_results where day = %s and load_id = any(%s) "
+        'order by asset collate "C", check_name collate "C"',
+        [day, list(load_ids)],
+    )
+
+
 def record_mart_load(connection: Connection, day: str, load_id: str, code_version: str) -> None:
     """Make this the live load of the day's marts; dbt writes the id into every row it builds."""
     turns = live_load_id(connection, "turns", day)
@@ -337,6 +375,14 @@ def record_verdict(
         "on conflict (day) do update set status = excluded.status, reasons = excluded.reasons, "
         "load_id = excluded.load_id, run_id = excluded.run_id, decided_at = now()",
         [day, status, Jsonb(list(reasons)), load_id, run_id],
+    )
+    # a day between two checks is not judged a dozen times a run: what counts is each word that decides something
+    connection.execute(
+        "insert into governance.verdict_log (day, status, load_id, reasons) select day, status, load_id, reasons "
+        "from governance.verdicts v where v.day = %s and v.status <> 'not judged' and not exists ("
+        "select from (select * from governance.verdict_log where day = v.day order by entry_id desc limit 1) l "
+        "where l.status = v.status and l.load_id is not distinct from v.load_id and l.reasons = v.reasons)",
+        [day],
     )
 
 

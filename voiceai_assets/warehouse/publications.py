@@ -18,15 +18,16 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from voiceai_assets.warehouse.figures import record_figures
 from voiceai_assets.warehouse.marts import certified_marts
-from voiceai_assets.warehouse.readers import columns_of, ensure_day_partition
+from voiceai_assets.warehouse.readers import CHECKSUM, PERSONAL, columns_of, ensure_day_partition
+from voiceai_assets.warehouse.restatements import last_versions, record_restatement
 
 Connection = psycopg.Connection[Any]
 
 #: Versions kept of rows that speak of single sessions or people, the live one included; older ones are pruned, their
 #: ledger rows stay. Aggregates keep all: they are the history of what was reported.
 KEPT_VERSIONS = 2
-_PERSONAL = {"session_id", "user_id", "call_id"}
 
 
 class PublicationError(RuntimeError):
@@ -62,7 +63,10 @@ def publish_day(connection: Connection, day: str, load_id: str, evidence: Mappin
     contents = _contents(connection, day, load_id)
     body = {
         "day": day,
-        "marts": {m: {"load_id": load_id, "rows": n, "content_sha256": c} for m, (n, c) in contents.items()},
+        "marts": {
+            m: {"load_id": load_id, "rows": n, "content_sha256": c, "columns": _names(connection, m)}
+            for m, (n, c) in contents.items()
+        },
         **evidence,
     }
     certificate_id = _certify(connection, day, body)
@@ -78,7 +82,10 @@ def publish_day(connection: Connection, day: str, load_id: str, evidence: Mappin
         mart for mart, (_, content) in contents.items() if live.get(mart, ())[1:] != (load_id, content, certificate_id)
     ]
     versions = {mart: found[0] for mart, found in live.items()}
+    before = last_versions(connection, day) if changed else {}
     versions |= _flip(connection, day, load_id, certificate_id, {mart: contents[mart] for mart in changed})
+    if changed:
+        record_restatement(connection, day, before, certificate_id)
     return [
         Publication(mart, day, versions[mart], rows, content, certificate_id, is_new=mart in changed)
         for mart, (rows, content) in contents.items()
@@ -122,16 +129,16 @@ def forget_versions(connection: Connection, pseudonyms: Sequence[str], sessions:
     return len(ids)
 
 
-def _contents(connection: Connection, day: str, load_id: str) -> dict[str, tuple[int, str]]:
-    """Mart -> row count and a checksum that does not depend on the order of rows.
+def _names(connection: Connection, mart: str) -> list[str]:
+    """Columns in the order in which the checksum reads them: whoever computes it again needs them."""
+    return [name for name, _ in columns_of(connection, "marts", mart)]
 
-    Two sums of 64-bit hashes of whole rows, under sha256: any accidental difference shows. Hashing the rows' text
-    instead takes three times as long for a million turns, sorting cryptographic hashes ten times.
-    """
+
+def _contents(connection: Connection, day: str, load_id: str) -> dict[str, tuple[int, str]]:
+    """Mart -> row count and a checksum that does not depend on the order of rows."""
     single = sql.SQL(
         "select {name}, count(*), count(*) filter (where load_id is distinct from {load}), "
-        "encode(sha256(convert_to(concat_ws(':', count(*), sum(hash_record_extended(t, 0)), "
-        "sum(hash_record_extended(t, 1))), 'UTF8')), 'hex') from marts.{mart} t where {column} = {day}"
+        f"{CHECKSUM} from marts.{{mart}} t where {{column}} = {{day}}"
     )
     # one round trip for all of them: with thirty marts, ninety days would otherwise make 2,700
     query = sql.SQL(" union all ").join(
@@ -207,6 +214,7 @@ def _flip(
     for mart, publication_id, _ in inserted:
         if contents[mart][0]:
             _copy_rows(connection, mart, day, publication_id)
+    record_figures(connection, day, {mart: publication_id for mart, publication_id, _ in inserted})
     _prune(connection, day, marts)
     return {mart: version for mart, _, version in inserted}
 
@@ -232,7 +240,7 @@ def _prune(connection: Connection, day: str, marts: Sequence[str]) -> None:
         "where p.day = %s and not p.is_pruned and not p.is_live and p.version <= newest.version - %s group by p.mart",
         [list(marts), day, day, KEPT_VERSIONS],
     ).fetchall():
-        if not _PERSONAL & {name for name, _ in columns_of(connection, "published", mart)}:
+        if not PERSONAL & {name for name, _ in columns_of(connection, "published", mart)}:
             continue
         connection.execute(
             sql.SQL("delete from published.{} where {} = %s and publication_id = any(%s)").format(

@@ -18,6 +18,16 @@ from voiceai_assets.warehouse.marts import certified_marts
 Connection = psycopg.Connection[Any]
 #: First, so that a mart's new column comes last and ``create or replace view`` accepts it.
 _PROVENANCE = ("publication_version", "certificate_id")
+#: The same for the history of a mart, which is only kept where no row speaks of a session or a person.
+_HISTORY = ("publication_version", "certificate_id", "published_at", "is_first", "is_live")
+#: Columns by which a row speaks of a single session or person.
+PERSONAL = frozenset({"session_id", "user_id", "call_id"})
+#: Two sums of 64-bit hashes of whole rows ``t``, under sha256, in whatever order they come: any accidental difference
+#: shows. Hashing the rows' text takes three times as long for a million turns, sorting cryptographic hashes ten times.
+CHECKSUM = (
+    "encode(sha256(convert_to(concat_ws(':', count(*), sum(hash_record_extended(t, 0)), "
+    "sum(hash_record_extended(t, 1))), 'UTF8')), 'hex')"
+)
 
 
 def ensure_readers(connection: Connection) -> None:
@@ -38,6 +48,14 @@ def ensure_readers(connection: Connection) -> None:
         names = [name for name, _ in wanted]
         if have != [*_PROVENANCE, *names]:
             _create_view(connection, mart, column, names, have)
+        told = [name for name, _ in shapes.get(("certified", history_of(mart)), [])]
+        if not PERSONAL & set(names) and told != [*_HISTORY, *names]:
+            _create_history(connection, mart, names, told)
+
+
+def history_of(mart: str) -> str:
+    """View of every version of an aggregate: what was reported, and what holds now."""
+    return f"{mart}_versions"
 
 
 def columns_of(connection: Connection, schema: str, table: str) -> list[tuple[str, str]]:
@@ -79,7 +97,7 @@ def _shapes(connection: Connection) -> dict[tuple[str, str], list[tuple[str, str
         "join pg_namespace n on n.oid = c.relnamespace where n.nspname in ('marts', 'published', 'certified') "
         "and c.relname = any(%s) and a.attnum > 0 and not a.attisdropped and a.attname <> 'publication_id' "
         "order by a.attrelid, a.attnum",
-        [list(certified_marts())],
+        [[name for mart in certified_marts() for name in (mart, history_of(mart))]],
     ):
         found.setdefault((row["schema"], row["mart"]), []).append((row["name"], row["type"]))
     return found
@@ -138,6 +156,34 @@ def _create_view(connection: Connection, mart: str, column: str, names: Sequence
         )
     )
     _copy_comments(connection, mart)
+
+
+def _create_history(connection: Connection, mart: str, names: Sequence[str], have: Sequence[str]) -> None:
+    view = sql.Identifier("certified", history_of(mart))
+    if have and list(have) != [*_HISTORY, *names][: len(have)]:
+        connection.execute(sql.SQL("drop view {}").format(view))
+    connection.execute(
+        sql.SQL(
+            "create or replace view {view} as select p.version as publication_version, p.certificate_id, "
+            "p.published_at, p.version = p.first_version as is_first, p.is_live, {names} from published.{mart} t join "
+            "(select *, min(version) over (partition by day) as first_version from governance.publications "
+            "where mart = {literal}) p on p.publication_id = t.publication_id"
+        ).format(
+            view=view,
+            names=sql.SQL(", ").join(sql.SQL("t.{}").format(sql.Identifier(n)) for n in names),
+            mart=sql.Identifier(mart),
+            literal=sql.Literal(mart),
+        )
+    )
+    connection.execute(
+        sql.SQL("comment on view {} is {}").format(
+            view,
+            sql.Literal(
+                f"Grain: as certified.{mart}, for every version ever published. As first reported: is_first; as it "
+                f"stands now: is_live, which is certified.{mart}."
+            ),
+        )
+    )
 
 
 def _copy_comments(connection: Connection, mart: str) -> None:
