@@ -14,10 +14,25 @@ from voiceai_assets.assets.calls import call_signals_asset
 from voiceai_assets.assets.certified import certified_assets
 from voiceai_assets.assets.common import PipelineResource
 from voiceai_assets.assets.dbt import dbt_model_assets, dbt_resource
+from voiceai_assets.assets.governance import report_asset, standing_checks
 from voiceai_assets.assets.landing import turn_files_asset
 from voiceai_assets.assets.raw import raw_assets
-from voiceai_assets.automation.jobs import daily_job, publish_job, retention_job, train_job
-from voiceai_assets.automation.schedules import daily_schedule, repair_schedule, retention_schedule, train_schedule
+from voiceai_assets.automation.jobs import (
+    daily_job,
+    publish_job,
+    report_job,
+    retention_job,
+    standing_job,
+    train_job,
+)
+from voiceai_assets.automation.schedules import (
+    daily_schedule,
+    repair_schedule,
+    report_schedule,
+    retention_schedule,
+    standing_schedule,
+    train_schedule,
+)
 from voiceai_assets.automation.sensors import landing_sensor
 from voiceai_assets.checks.asset_checks import suite_check
 from voiceai_assets.checks.suites import Suite, all_suites
@@ -44,7 +59,10 @@ def build_defs(
     warnings.filterwarnings("ignore", category=dg.PreviewWarning)
     settings = settings or load_settings()
     partitions = daily(settings)
-    jobs = {job.name: job for job in (daily_job(), publish_job(), train_job(), retention_job())}
+    jobs = {
+        job.name: job
+        for job in (daily_job(), publish_job(), train_job(), retention_job(), report_job(), standing_job())
+    }
     assets = [
         turn_files_asset(partitions),
         raw_assets(partitions),
@@ -52,10 +70,11 @@ def build_defs(
         *dbt_model_assets(settings, partitions),
         certified_assets(settings, partitions),
         abandonment_model_asset(),
+        report_asset(settings),
     ]
     return dg.Definitions(
         assets=[a for a in dg.with_source_code_references(assets) if isinstance(a, dg.AssetsDefinition)],
-        asset_checks=[suite_check(suite, partitions) for suite in suites or all_suites()],
+        asset_checks=[*(suite_check(suite, partitions) for suite in suites or all_suites()), *standing_checks()],
         jobs=list(jobs.values()),
         sensors=[landing_sensor(settings, partitions, jobs["daily_job"])],
         schedules=[
@@ -63,6 +82,8 @@ def build_defs(
             repair_schedule(settings, jobs["daily_job"]),
             train_schedule(settings, jobs["train_job"]),
             retention_schedule(settings, jobs["retention_job"]),
+            report_schedule(settings, jobs["report_job"]),
+            standing_schedule(settings, jobs["standing_job"]),
         ],
         resources={"dbt": dbt_resource(settings), "pipeline": pipeline or PipelineResource(settings)},
         # multiprocess would pay 5-10 s of imports per step: 31-47 s for one small day instead of 13 s

@@ -99,6 +99,11 @@ class Settings(BaseSettings):
         return self.home / "models"
 
     @property
+    def reports(self) -> Path:
+        """Governance reports, one folder per period."""
+        return self.home / "reports"
+
+    @property
     def dagster_home(self) -> Path:
         """Dagster's instance folder."""
         return self.home / "dagster"

@@ -7,6 +7,7 @@ import dagster as dg
 from voiceai_assets import retention
 from voiceai_assets.assets.abandonment import MODEL
 from voiceai_assets.assets.common import PipelineResource
+from voiceai_assets.assets.governance import REPORT
 
 #: Days in one run; a year would hold one transaction log and one process for too long.
 DAYS_PER_RUN = 90
@@ -18,7 +19,7 @@ def daily_job() -> Any:
         "daily_job",
         # seeds and staging views are the same for every day: the dbt step sees to them when their code changed
         selection=dg.AssetSelection.all()
-        - dg.AssetSelection.assets(MODEL)
+        - dg.AssetSelection.assets(MODEL, REPORT)
         - dg.AssetSelection.groups("staging", "reference"),
         description="Landing to certified dashboards with every check, for one day or a range of days.",
     )
@@ -39,6 +40,24 @@ def train_job() -> Any:
         "train_job",
         selection=dg.AssetSelection.assets(MODEL),
         description="Train the abandonment model on certified days.",
+    )
+
+
+def report_job() -> Any:
+    """The governance report, with the standing checks."""
+    return dg.define_asset_job(
+        "report_job",
+        selection=dg.AssetSelection.assets(REPORT),
+        description="The governance report of the last ninety days, and what must hold of the whole installation.",
+    )
+
+
+def standing_job() -> Any:
+    """The standing checks alone."""
+    return dg.define_asset_job(
+        "standing_job",
+        selection=dg.AssetSelection.checks_for_assets(REPORT),
+        description="No day left failed or stale, no certified day without certificate, no mart that nobody governs.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Schedules: yesterday every night, repair every hour, training every week."""
+"""Schedules: yesterday every night, repair every hour, training and report every week."""
 
 from datetime import UTC, timedelta
 from typing import Any
@@ -118,4 +118,28 @@ def train_schedule(settings: Settings, job: Any) -> dg.ScheduleDefinition:
         execution_timezone=settings.source_timezone,
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description="The abandonment model on all certified days, Monday mornings.",
+    )
+
+
+def report_schedule(settings: Settings, job: Any) -> dg.ScheduleDefinition:
+    """Reports on Monday mornings, once the week's last day has been run."""
+    return dg.ScheduleDefinition(
+        name="report_schedule",
+        job=job,
+        cron_schedule="0 6 * * 1",
+        execution_timezone=settings.source_timezone,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="The governance report of the last ninety days, Monday mornings.",
+    )
+
+
+def standing_schedule(settings: Settings, job: Any) -> dg.ScheduleDefinition:
+    """Asks every morning what must hold at any time."""
+    return dg.ScheduleDefinition(
+        name="standing_schedule",
+        job=job,
+        cron_schedule="30 6 * * *",
+        execution_timezone=settings.source_timezone,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="No day left failed or stale, no certified day without certificate, every mart governed.",
     )

@@ -207,6 +207,24 @@ def trace(
 
 
 @app.command()
+def report(
+    first: Annotated[str | None, typer.Option("--from", help="First day; the first known one by default.")] = None,
+    last: Annotated[str | None, typer.Option("--to", help="Last day; the last known one by default.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder; HOME/reports/FROM_TO by default.")] = None,
+    data_docs: Annotated[bool, typer.Option("--data-docs", help="Great Expectations' own pages as well.")] = False,
+) -> None:
+    """Write what an auditor is handed: one printable HTML page, JSON and CSV.
+
+    Coverage of certification, failures and time to mend, warnings, contradictions, quarantine, restatements, erasures,
+    freshness and the days that wait for somebody.
+    """
+    from voiceai_assets.cli.governance import write_report
+
+    days = [_day(day) if day else None for day in (first, last)]
+    raise typer.Exit(write_report(_pipeline(), days[0], days[1], out, console, with_docs=data_docs))
+
+
+@app.command()
 def train() -> None:
     """Train the abandonment model on all certified days."""
     from voiceai_assets.runs import run_training

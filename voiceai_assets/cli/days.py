@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
@@ -13,6 +14,7 @@ from rich.table import Table
 from voiceai_assets.automation.planning import DayRange
 from voiceai_assets.checks.suites import all_suites
 from voiceai_assets.cli.privacy import print_late_files
+from voiceai_assets.governance.standing import Standing, standing
 from voiceai_assets.partitions import first_day, today
 from voiceai_assets.pipeline import Pipeline
 from voiceai_assets.runs import run_days
@@ -73,6 +75,7 @@ def show_status(pipeline: Pipeline, first: date | None, last: date | None, conso
             [first, first, last, last],
         )
         checks = _checks(connection)
+        health = standing(connection)
         unreadable = ledger.rows(
             connection, "select path, problem from governance.landing_files where problem is not null order by path"
         )
@@ -84,6 +87,7 @@ def show_status(pipeline: Pipeline, first: date | None, last: date | None, conso
             if why := _why(row):
                 console.print(f"{row['day']} [{_colour(row)}]{row['status']}[/]: {escape(why)}")
         _print_totals(found, console)
+        _print_health(health, console)
     print_late_files(pipeline, console)
     for file in unreadable:
         console.print(f"[yellow]not read:[/] {escape(file['path'])}: {escape(file['problem'])}")
@@ -134,6 +138,15 @@ def _checks(connection: ledger.Connection) -> dict[date, str]:
         "on l.day = r.day and l.load_id = r.load_id and l.is_live group by r.day",
     )
     return {row["day"]: f"{row['passed']}/{row['total']}" for row in counted}
+
+
+def _print_health(health: Sequence[Standing], console: Console) -> None:
+    """What must hold of the whole installation, in one line; what does not, in one more each."""
+    held = sum(found.holds for found in health)
+    console.print(f"health: {held} of {len(health)} standing checks hold")
+    for found in health:
+        if not found.holds:
+            console.print(f"  [yellow]{found.name.replace('_', ' ')}[/]: {escape(found.summary)}. {escape(found.mend)}")
 
 
 def _print_totals(found: list[dict[str, Any]], console: Console) -> None:

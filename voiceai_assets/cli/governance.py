@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -16,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.tree import Tree
 
 from voiceai_assets.governance.findings import Finding
+from voiceai_assets.governance.reporting import make_report, period
 from voiceai_assets.governance.trace import UntraceableError, trace_file, trace_number, trace_session
 from voiceai_assets.governance.verify import head_of_chain, known_days, verify
 from voiceai_assets.pipeline import Pipeline
@@ -198,3 +200,27 @@ def _file_tree(found: dict[str, Any]) -> Tree:
         if found[name]:
             tree.add(f"{name}: {', '.join(found[name])}")
     return tree
+
+
+# -- report ------------------------------------------------------------------------------------------------------------
+
+
+def write_report(
+    pipeline: Pipeline, first: date | None, last: date | None, out: Path | None, console: Console, *, with_docs: bool
+) -> int:
+    """Write the report of some days; returns the exit status."""
+    span = period(pipeline, first, last)
+    if span is None:
+        console.print("no day is known yet; `voiceai land FOLDER` brings files")
+        return 1
+    with console.status(f"reading {span[0]} to {span[1]}"):
+        report, paths = make_report(pipeline, *span, out, with_docs=with_docs)
+    covered = report.coverage
+    console.print(
+        f"{covered['certified_days']} of {covered['known_days']} known day(s) certified, {span[0]} to {span[1]}"
+    )
+    for day in report.open_days:
+        console.print(f"[red]{day['day']} {day['status']}[/]: {escape(day['why'])}. To do: {escape(day['what_next'])}")
+    for name, path in paths.items():
+        console.print(f"{name}: {path}")
+    return 0

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import signal
 import sys
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import dash
 import waitress
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Response, jsonify, request, send_from_directory
 
 from voiceai_assets.dashboard import overview
 from voiceai_assets.dashboard.days import make_request
 from voiceai_assets.dashboard.export import days_csv
 from voiceai_assets.dashboard.queries import CertifiedReader, DatabaseAwayError
+from voiceai_assets.dashboard.trace import add_trace_page
 from voiceai_assets.settings import Settings
 from voiceai_assets.warehouse.server import Address, reader_address
 
@@ -40,12 +42,13 @@ _PAGE = """<!DOCTYPE html>
 </html>"""
 
 
-def create_app(reader: Address, dagster_url: str) -> dash.Dash:
+def create_app(reader: Address, dagster_url: str, reports: Path | None = None) -> dash.Dash:
     """The dashboards on one warehouse.
 
     Args:
         reader: where ``bi_reader`` finds the warehouse.
         dagster_url: the Dagster UI, linked from the header.
+        reports: folder of governance reports; they are linked from Dagster.
 
     Raises:
         ValueError: when ``dagster_url`` is no web address.
@@ -65,6 +68,9 @@ def create_app(reader: Address, dagster_url: str) -> dash.Dash:
     app.layout = overview.layout(dagster_url)
     overview.register_callbacks(app, certified)
     _add_routes(app.server, certified)
+    add_trace_page(app.server, certified)
+    if reports is not None:
+        _add_reports(app.server, reports)
     _add_headers(app)
     return app
 
@@ -88,6 +94,14 @@ def _add_routes(server: Flask, reader: CertifiedReader) -> None:
         return Response(days_csv(snapshot), mimetype="text/csv", headers=headers)
 
 
+def _add_reports(server: Flask, folder: Path) -> None:
+    """Governance reports, which hold no names of files and no offending values; GX's own pages are not served."""
+
+    @server.get("/reports/<period>/<any('report.html', 'report.json', 'days.csv'):name>")
+    def report(period: str, name: str) -> Response:
+        return send_from_directory(folder, f"{period}/{name}")
+
+
 def _add_headers(app: dash.Dash) -> None:
     """Only our own files, no framing. Mantine and plotly write style elements, hence unsafe-inline for styles alone."""
     policy = "; ".join(
@@ -98,7 +112,7 @@ def _add_headers(app: dash.Dash) -> None:
             "img-src 'self' data: blob:",
             "object-src 'none'",
             "base-uri 'none'",
-            "form-action 'none'",
+            "form-action 'self'",
             "frame-ancestors 'none'",
         ]
     )
@@ -123,5 +137,5 @@ def serve(settings: Settings) -> None:
     """
     # dying of SIGTERM would skip the exit handlers and leave an embedded server behind that nobody stops
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    app = create_app(reader_address(settings), settings.dagster_url)
+    app = create_app(reader_address(settings), settings.dagster_url, settings.reports)
     waitress.serve(app.server, host=settings.bind_host, port=settings.dashboard_port, threads=_THREADS, ident=None)

@@ -75,6 +75,7 @@ def _header(dagster_url: str) -> Any:
                 html.Div(
                     [
                         html.Span("not read yet", id="refreshed", className="refreshed"),
+                        html.A("Trace", href="/trace"),
                         html.A("Dagster", href=dagster_url, target="_blank", rel="noopener noreferrer"),
                         dmc.ColorSchemeToggle(
                             id="scheme",

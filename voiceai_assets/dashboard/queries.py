@@ -12,11 +12,11 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, LiteralString
+from typing import Any, LiteralString, TypeVar
 
 import pandas as pd
 import psycopg
@@ -27,6 +27,7 @@ from voiceai_assets.dashboard.days import Period, Request, resolve
 from voiceai_assets.stats.intervals import Cluster, CrossSums, Sums
 from voiceai_assets.warehouse.server import Address
 
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 STATEMENT_TIMEOUT_S = 10
@@ -138,6 +139,15 @@ class CertifiedReader:
                 return connection.execute("select 1").fetchone() == (1,)
         except DatabaseAwayError:
             return False
+
+    def read(self, function: Callable[[psycopg.Connection[Any]], T]) -> T:
+        """What a function reads, in a transaction like that of every page.
+
+        Raises:
+            DatabaseAwayError: as for ``snapshot``.
+        """
+        with self._transaction() as connection:
+            return function(connection)
 
     def snapshot(self, request: Request) -> Snapshot:
         """Everything a page shows of the days that an address asks for.

@@ -44,7 +44,7 @@ def days_table(days: Sequence[Day], rates: Mapping[date, Rate]) -> Any:
                 html.Td(_rate(rates.get(d.day) if d.is_certified else None)),
                 *(html.Td(f"{n:,}", className="number") for n in (d.landed_records, d.rows_loaded, d.rows_quarantined)),
                 html.Td("–" if d.version is None else str(d.version), className="number"),
-                html.Td(_short_id(d.certificate_id)),
+                html.Td(_short_id(d)),
             ]
         )
         for d in shown
@@ -61,7 +61,7 @@ def certificates_table(days: Sequence[Day]) -> Any:
         html.Tr(
             [
                 html.Th(d.day.isoformat(), scope="row"),
-                html.Td(_short_id(d.certificate_id)),
+                html.Td(_short_id(d)),
                 html.Td(str(d.version), className="number"),
                 html.Td(f"{d.published_at:%Y-%m-%d %H:%M:%S} UTC" if d.published_at else "–"),
             ]
@@ -117,5 +117,9 @@ def _rate(found: Rate | None) -> str:
     return f"{percent(found.estimate)} ({100 * found.low:.1f} to {100 * found.high:.1f})"
 
 
-def _short_id(certificate_id: str | None) -> Any:
-    return html.Code(certificate_id[:_SHOWN_ID], title=certificate_id) if certificate_id else "–"
+def _short_id(day: Day) -> Any:
+    """The certificate, leading to what it rests on."""
+    if not day.certificate_id:
+        return "–"
+    shown = html.Code(day.certificate_id[:_SHOWN_ID], title=day.certificate_id)
+    return html.A(shown, href=f"/trace?day={day.day}", **aria(label=f"Trace {day.day}"))
