@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ import pytest
 
 from tests.integration.world import World, session
 from voiceai_assets.governance.findings import Finding
+from voiceai_assets.governance.recount import recount
 from voiceai_assets.governance.trace import UntraceableError, trace_file, trace_number, trace_session
 from voiceai_assets.governance.verify import head_of_chain, known_days, verify
 
@@ -191,12 +193,10 @@ def test_files_lake_raw_and_marts_are_each_found_where_they_were_changed(world: 
     stamps = {path: path.stat() for path in kept}
     landed.write_bytes(kept[landed].replace(b"0.8", b"0.9"))
     lake.write_bytes(kept[lake][:-1] + bytes([kept[lake][-1] ^ 1]))
-    change = (
-        f"update raw.turns set asr_confidence = asr_confidence {{}} 0.1 where turn_date = '{BAD}' and turn_number = 2"
-    )
+    change = f"update raw.turns set user_text = {{}} where turn_date = '{BAD}' and turn_number = 2"
     mart = "update marts.user_sessions set session_id = '{}' where session_id = '{}'"
     with (
-        _changed(world, change.format("+"), change.format("-")),
+        _changed(world, change.format("'never said'"), change.format("null")),
         _changed(world, mart.format("x", "a"), mart.format("a", "x")),
     ):
         found = {(finding.place, finding.day): finding.text for finding in _differences(world, is_quick=False)}
@@ -216,10 +216,10 @@ def test_a_file_that_retention_removed_is_a_remark(world: World) -> None:
     path.unlink()
     change = "update governance.landing_files set retired_at = {} where path = 'canonical/" + path.name + "'"
     try:
-        gone = _differences(world, FIRST, is_quick=False)
-        assert ["is gone" in finding.text for finding in gone] == [True]
-        with _changed(world, change.format("now()"), change.format("null")):
-            found = verify(world.pipeline, [FIRST], lambda *_: None)
+        with recount(world.pipeline, [FIRST]) as again:
+            assert ["is gone" in finding.text for finding in again.day(FIRST)] == [True]
+        with _changed(world, change.format("now()"), change.format("null")), recount(world.pipeline, [FIRST]) as again:
+            found = again.day(FIRST)
         assert [(f.is_difference, "retention" in f.text) for f in found] == [(False, True)]
     finally:
         path.write_bytes(kept)
@@ -344,3 +344,102 @@ def test_a_reader_sees_no_name_of_a_file_and_no_sample(world: World) -> None:
         shown = "\n".join(str(reader.execute(f"select * from certified.{view}").fetchall()) for view in views)  # type: ignore[arg-type]
     assert "late.jsonl" not in shown
     assert f"turns-{FIRST}" not in shown
+
+
+# -- report, page, standing checks -------------------------------------------------------------------------------------
+
+
+def test_the_report_says_what_is_blocked_what_was_restated_and_what_was_refused(world: World) -> None:
+    from datetime import date
+
+    from voiceai_assets.governance.reporting import make_report
+
+    report, paths = make_report(world.pipeline, date(2026, 8, 1), date(2026, 8, 4), with_docs=True)
+    assert (report.coverage["certified_days"], report.coverage["known_days"]) == (2, 3)
+    assert report.coverage["silent_days"] == ["2026-08-04"]
+    assert [day["day"] for day in report.open_days] == [BAD]
+    assert [(failure.day, failure.mended_at) for failure in report.failures] == [(BAD, None)]
+    assert [(row["dataset"], row["records"]) for row in report.quarantine] == [("turns", 1)]
+    (restated,) = report.restatements
+    figures = {row["metric"]: (row["old_value"], row["new_value"]) for row in restated["figures"]}
+    assert figures["completion"] == (1, 0.5)
+    page = paths["html"].read_text()
+    assert "1 file(s) arrived later, with 3 records" in page
+    assert "asr_confidence" in page
+    for path in (paths["html"], paths["json"], paths["csv"]):
+        assert "late.jsonl" not in path.read_text()
+
+
+def test_data_docs_show_ledgered_results_and_ask_no_other_host(world: World) -> None:
+    from datetime import date
+
+    from voiceai_assets.governance.datadocs import write_data_docs
+
+    folder = world.settings.reports / "docs-test"
+    with world.pipeline.warehouse.connect() as connection:
+        pages = write_data_docs(connection, date(2026, 8, 1), date(2026, 8, 4), folder)
+    written = list((folder / "validations").rglob("*.html"))
+    assert len(written) == pages >= 9
+    text = "\n".join(path.read_text() for path in folder.rglob("*.html"))
+    assert not re.search(r"<(?:script|link|img)[^>]*(?:src|href)=[\"']https?://", text)
+    (bad,) = [path for path in written if BAD in str(path) and "turns_are_plausible" in str(path)]
+    assert "asr_confidence" in bad.read_text()
+    assert "Failed" in bad.read_text()
+
+
+def test_standing_checks_and_report_are_assets_with_health_and_links(world: World) -> None:
+    import dagster as dg
+
+    done = world.run_unpartitioned("report_job")
+    assert done.success
+    (found,) = list(done.get_asset_materialization_events())
+    metadata = found.materialization.metadata
+    assert str(metadata["report"].value).endswith("/report.html")
+    assert BAD in str(metadata["waiting"].value)
+    verdicts = {e.check_name: e for e in done.get_asset_check_evaluations()}
+    assert not verdicts["no_day_is_left_failed_or_stale"].passed
+    assert verdicts["no_certified_day_is_without_certificate"].passed
+    assert set(verdicts) == {
+        "no_day_is_left_failed_or_stale",
+        "no_certified_day_is_without_certificate",
+        "every_certified_mart_is_governed",
+    }
+    job = world.definitions().resolve_job_def("daily_job")
+    assert dg.AssetKey(["governance", "report"]) not in job.asset_layer.executable_asset_keys
+    assert not [key for key in job.asset_layer.asset_graph.asset_check_keys if key.asset_key.path[0] == "governance"]
+
+
+def test_a_published_day_whose_certificate_speaks_of_another_day_does_not_stand(world: World) -> None:
+    from voiceai_assets.governance.standing import no_certified_day_is_without_certificate
+
+    change = "update governance.certificates set day = day {} 100 where day = '{}'"
+    with (
+        _changed(world, change.format("+", FIRST), change.format("-", "2026-11-09")),
+        world.pipeline.warehouse.connect() as connection,
+    ):
+        found = no_certified_day_is_without_certificate(connection)
+    assert found.problems == (f"{FIRST} is published under a certificate that does not speak of it",)
+
+
+def test_the_trace_page_leads_a_reader_to_the_sha256_and_never_to_a_name(world: World) -> None:
+    from voiceai_assets.dashboard.app import create_app
+
+    app = create_app(world.pipeline.warehouse.reader, "http://127.0.0.1:3000/", world.settings.reports)
+    client = app.server.test_client()
+    page = client.get(f"/trace?mart={FACT}&day={FIRST}").get_data(as_text=True)
+    load = _traced(world, trace_number, FACT, FIRST)
+    assert load["loads"][0]["files"][0]["sha256"] in page
+    assert load["version"]["certificate_id"] in page
+    assert load["certificate"]["chain_sha256"] in page
+    assert "completion v1" in page
+    assert "jsonl" not in page
+    restated = client.get(f"/trace?mart={FACT}&day={SECOND}").get_data(as_text=True)
+    assert "1 file(s) arrived later" in restated
+    blocked = client.get(f"/trace?mart={FACT}&day={BAD}").get_data(as_text=True)
+    assert "was ever published" in blocked
+    assert "To do" in blocked
+    by_default = client.get("/trace?mart=<script>&day=2026-13-45").get_data(as_text=True)
+    assert f"certified.{FACT}, {SECOND}" in by_default
+    assert "<script>" not in by_default
+    assert client.get("/reports/../postgres/report.html").status_code == 404
+    assert client.get("/reports/x/secret.txt").status_code == 404

@@ -148,6 +148,11 @@ class World:
             )
         )
 
+    def run_unpartitioned(self, job: str) -> dg.ExecuteInProcessResult:
+        """Run a job that has no days."""
+        found = self.definitions().resolve_job_def(job)
+        return found.execute_in_process(instance=self.instance, raise_on_error=False)
+
     # -- looking ---------------------------------------------------------------------------------------------------
 
     def query(self, sql: str, *parameters: Any) -> list[dict[str, Any]]:

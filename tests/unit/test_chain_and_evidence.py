@@ -57,7 +57,9 @@ def test_a_body_that_an_erasure_changed_is_a_remark_and_only_then() -> None:
 def test_a_broken_link_a_fork_and_a_loose_certificate_are_named() -> None:
     chain = _chain(3)
     broken = [chain[0], replace(chain[1], chain_sha256="0" * 64), chain[2]]
-    assert any("link" in f.text and chain[1].certificate_id[:12] in f.text for f in chain_findings(broken, []))
+    (link,) = chain_findings(broken, [])
+    assert "link" in link.text
+    assert chain[1].certificate_id[:12] in link.text
     forked = [chain[0], chain[1], replace(chain[2], previous_id=chain[0].certificate_id)]
     assert any("2 certificates follow" in f.text for f in chain_findings(forked, []))
     loose = [chain[0], chain[2]]

@@ -79,8 +79,8 @@ def _link_findings(
         if certificate.chain_sha256 != expected:
             name = certificate.certificate_id[:12]
             found.append(Finding(PLACE, certificate.day, f"certificate {name}: its link to the one before is broken"))
-        # what stands there leads on: one broken link is one finding, not one for each that follows it
-        todo += [(c, certificate.chain_sha256) for c in followers.get(certificate.certificate_id, [])]
+        # what should stand there leads on, so a link that was changed is one finding and not two
+        todo += [(c, expected) for c in followers.get(certificate.certificate_id, [])]
     return found + [
         Finding(PLACE, c.day, f"certificate {c.certificate_id[:12]}: no chain leads to it")
         for c in certificates

@@ -165,10 +165,12 @@ def _gate(pipeline: Pipeline, connection: Connection, day: str) -> list[Finding]
 def _published(connection: Connection, day: str) -> list[Finding]:
     """Rows of every version against their checksum, through the view that readers use where the version is live."""
     rows = read_ledgers(connection, day).publications
-    found = [finding for row in rows for finding in _version(connection, day, row)]
-    found += _strays(connection, day, {row["publication_id"] for row in rows})
-    kept = {row["mart"]: row for row in rows if row["is_live"] and metrics_of(row["mart"])}
-    return found + _figures(connection, day, kept)
+    found = {row["publication_id"]: _version(connection, day, row) for row in rows}
+    strays = _strays(connection, day, set(found))
+    # rows that differ give other figures: that is one finding, and not one more for each figure
+    sound = [row for row in rows if row["is_live"] and metrics_of(row["mart"]) and not found[row["publication_id"]]]
+    figures = _figures(connection, day, {row["mart"]: row for row in sound})
+    return [finding for several in found.values() for finding in several] + strays + figures
 
 
 def _version(connection: Connection, day: str, row: Mapping[str, Any]) -> list[Finding]:
