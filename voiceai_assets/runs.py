@@ -65,7 +65,7 @@ def run_training(pipeline: Pipeline) -> Outcome:
 
 def _run(job: str, pipeline: Pipeline, tags: dict[str, str], on_day: Callable[[str, str], None]) -> Outcome:
     log = pipeline.settings.home / "logs" / "runs.log"
-    with instance_environment(pipeline), _terminal_output_to(log), _instance() as instance:
+    with instance_environment(pipeline), terminal_output_to(log), _instance() as instance:
         defs = build_defs(settings=pipeline.settings, pipeline=PipelineResource(pipeline.settings, on_day))
         result = defs.resolve_job_def(job).execute_in_process(
             instance=instance,
@@ -111,7 +111,7 @@ def _message(event: dg.DagsterEvent) -> str:
 
 
 @contextmanager
-def _terminal_output_to(log: Path) -> Iterator[None]:
+def terminal_output_to(log: Path) -> Iterator[None]:
     """Send what Dagster, dbt and their children print to a log; events are in the instance, the terminal has a bar.
 
     At the level of file descriptors, because dbt is a child process and Dagster mirrors both streams.

@@ -21,6 +21,7 @@ from voiceai_assets.governance.reporting import make_report, period
 from voiceai_assets.governance.trace import UntraceableError, trace_file, trace_number, trace_session
 from voiceai_assets.governance.verify import head_of_chain, known_days, verify
 from voiceai_assets.pipeline import Pipeline
+from voiceai_assets.runs import terminal_output_to
 
 _DIFFERS = 2
 _SHA_SHOWN = 16
@@ -73,7 +74,8 @@ def _with_bar(
         def on_step(what: str, day: str) -> None:
             progress.update(task, advance=1, description=f"{what} {day}")
 
-        return verify(pipeline, days, on_step, is_quick=is_quick, head=head)
+        with terminal_output_to(pipeline.settings.home / "logs" / "verify.log"):  # dbt's own lines
+            return verify(pipeline, days, on_step, is_quick=is_quick, head=head)
 
 
 def _print(found: Sequence[Finding], console: Console) -> None:

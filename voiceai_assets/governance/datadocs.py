@@ -3,7 +3,8 @@
 Belongs here: ledger rows to GX results to a static site. Does not belong here: evaluation (``checks.expectations``).
 
 GX writes pages that fetch styles, scripts and a logo from five other hosts each time they are opened. Those references
-are taken out, so that reading a report tells nobody, and a small style of our own takes their place.
+are taken out, so that reading a report tells nobody, and a small style of our own takes their place. Its index is
+nothing without the scripts, so the index is ours, too.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from jinja2 import Environment, PackageLoader
+from markupsafe import Markup
 
 from voiceai_assets.warehouse import ledger
 
@@ -50,6 +53,7 @@ def write_data_docs(connection: Connection, first: date, last: date, folder: Pat
     for page in folder.rglob("*.html"):
         page.write_text(_without_outside(page.read_text()))
     shutil.rmtree(folder / "static" / "images", ignore_errors=True)  # 3.4 MB of animations
+    (folder / "index.html").write_text(_index(shown, folder))
     return len(shown)
 
 
@@ -132,6 +136,29 @@ def _one_result(row: Mapping[str, Any]) -> Any:
     )
 
 
+def _index(grouped: Mapping[tuple[str, str, str], list[dict[str, Any]]], folder: Path) -> str:
+    """One row per day and suite, newest first, with how many rules held."""
+    rows = []
+    for day, asset, suite in grouped:
+        pages = sorted((folder / "validations" / suite / day).rglob(f"{asset.replace('/', '.')}.html"))
+        results = grouped[day, asset, suite]
+        rows.append(
+            {
+                "day": day,
+                "asset": asset,
+                "suite": suite,
+                "passed": sum(row["status"] == "passed" for row in results),
+                "total": len(results),
+                "page": pages[0].relative_to(folder).as_posix() if pages else None,
+            }
+        )
+    environment = Environment(loader=PackageLoader("voiceai_assets.governance"), autoescape=True, trim_blocks=True)
+    return environment.get_template("datadocs.html").render(rows=rows, style=Markup(_style()))  # noqa: S704  # our file
+
+
+def _style() -> str:
+    return (files("voiceai_assets.governance") / "templates" / "datadocs.css").read_text()
+
+
 def _without_outside(page: str) -> str:
-    style = (files("voiceai_assets.governance") / "templates" / "datadocs.css").read_text()
-    return _OUTSIDE.sub("", page).replace("</head>", f"<style>{style}</style></head>")
+    return _OUTSIDE.sub("", page).replace("</head>", f"<style>{_style()}</style></head>")

@@ -28,6 +28,7 @@ from voiceai_assets.governance.verify import certificates
 from voiceai_assets.warehouse import ledger
 
 Connection = psycopg.Connection[Any]
+_HOURS_READ = 72  # nobody reads hours beyond
 CERTIFIED = ("certified", "certified with warnings")
 #: A spreadsheet takes a cell that starts with one of these for a formula (OWASP, CSV injection).
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -301,6 +302,9 @@ def as_html(report: Report) -> str:
     environment.filters["short"] = lambda text: str(text or "–")[:12]
     environment.filters["moment"] = lambda at: f"{at:%Y-%m-%d %H:%M}" if at else "–"
     environment.filters["figure"] = lambda value: "–" if value is None else f"{float(value):.4g}"
+    environment.filters["ago"] = lambda hours: (
+        f"{hours:,.0f} hours" if hours < _HOURS_READ else f"{hours / 24:,.0f} days"
+    )
     environment.filters["thousands"] = lambda n: f"{n:,}"
     template = environment.get_template("report.html")
     return template.render(report=report, strip=_strip(report), median=median_hours(report.failures))
