@@ -161,6 +161,84 @@ def retain(
     raise typer.Exit(privacy.retain(_pipeline(), console, errors, is_rehearsal=dry_run))
 
 
+@app.command(name="generate")
+def generate_(
+    to: Annotated[Path, typer.Option("--to", help="Folder to write into; made if missing.")],
+    days: Annotated[int, typer.Option(help="How many days.", min=1)] = 30,
+    users: Annotated[int, typer.Option(help="How many people could call.", min=1)] = 600,
+    sessions_per_day: Annotated[
+        float | None, typer.Option(help="Sessions a day; by default 5 per user in all.")
+    ] = None,
+    first_day: Annotated[str, typer.Option(help="The first day, YYYY-MM-DD.")] = "2026-01-01",
+    seed: Annotated[int, typer.Option(help="Another seed, another world; the same seed, the same bytes.")] = 20260801,
+    source: Annotated[str, typer.Option(help="canonical, irembo, bakame, converza or events.")] = "canonical",
+    ending: Annotated[
+        str | None,
+        typer.Option(
+            "--format", help="jsonl, csv or parquet, text also with .gz or .zst; the source's own by default."
+        ),
+    ] = None,
+    world: Annotated[
+        str,
+        typer.Option(
+            help="plain; linear (nothing unseen, the hazard a straight line); curved (a hazard that no straight line "
+            "follows); null-asr (ASR confidence does nothing)."
+        ),
+    ] = "plain",
+    truth: Annotated[Path | None, typer.Option(help="Write the truth into this other folder (Parquet, JSON).")] = None,
+    frailty: Annotated[float | None, typer.Option(help="Unseen differences between callers, logits.")] = None,
+    day_shock: Annotated[float | None, typer.Option(help="Differences between days, logits.")] = None,
+    mix_shift: Annotated[
+        float | None, typer.Option(help="Added to the rural share by the last day, such as 0.2.")
+    ] = None,
+    drift: Annotated[float | None, typer.Option(help="Change of ASR confidence in 30 days, logits.")] = None,
+    growth: Annotated[float | None, typer.Option(help="Volume of the last day over the first, minus 1.")] = None,
+    season: Annotated[float | None, typer.Option(help="Amplitude of a yearly wave of volume, such as 0.2.")] = None,
+    personal: Annotated[float | None, typer.Option(help="Share of turns with planted personal data.")] = None,
+    release: Annotated[
+        str | None, typer.Option(help="A release and its effect on giving up: DAY:LOGITS, such as 15:-0.3.")
+    ] = None,
+    experiment: Annotated[
+        str | None, typer.Option(help="An experiment and its effect: NAME:LOGITS, such as greeting:-0.3 (0: A/A).")
+    ] = None,
+    session_randomised: Annotated[bool, typer.Option("--session-randomised", help="Randomise sessions.")] = False,
+    srm: Annotated[float, typer.Option(help="Share of the treatment arm that is lost (sample ratio mismatch).")] = 0.0,
+    outage: Annotated[
+        list[str] | None, typer.Option(help="DAY:FROM-TO:COMPONENT, such as 3:9-12:llm; may be given again.")
+    ] = None,
+    bad_day: Annotated[int | None, typer.Option(help="Day whose confidences are log scores (canonical).")] = None,
+    late: Annotated[float, typer.Option(help="Share of rows that come in files of their own, in TO/late.")] = 0.0,
+    repeated: Annotated[float, typer.Option(help="Share of rows that stand twice in their file.")] = 0.0,
+    again: Annotated[list[int] | None, typer.Option(help="Day whose files come twice, in TO/again.")] = None,
+    missing: Annotated[list[int] | None, typer.Option(help="Day whose files never come.")] = None,
+) -> None:
+    """Write a synthetic world with a known truth, in the format of any source.
+
+    Days are numbered from 0. Effects are logits of the chance to give up before the next turn: -0.3 makes it about a
+    quarter smaller. Days appear whole or not at all, so Ctrl-C is safe; the same command gives the same bytes again.
+    docs/synthetic.md says what causes what.
+
+    For a first look: `voiceai generate --to demo && voiceai land demo`
+
+    An experiment with a sample ratio mismatch: `voiceai generate --to ab --source events --experiment greeting:-0.3
+    --srm 0.1 --truth ab-truth`
+
+    A large one: `voiceai generate --to big --users 2000000 --sessions-per-day 500000 --days 10 --format parquet`
+    """
+    from voiceai_assets.cli.generate import Wish, write_world
+    from voiceai_assets.synthetic.generate import Delivery
+
+    wish = Wish(
+        world, _day(first_day), days, users, sessions_per_day, seed, frailty, day_shock, mix_shift, drift, growth,
+        season, personal, release, experiment, session_randomised, srm, outage or [], bad_day,
+    )  # fmt: skip
+    delivery = Delivery(late, repeated, frozenset(again or ()), frozenset(missing or ()))
+    try:
+        write_world(wish, source, ending, to, truth, delivery, console)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
 @app.command()
 def verify(
     day: Annotated[list[str] | None, typer.Option(help="Only this day; may be given several times.")] = None,

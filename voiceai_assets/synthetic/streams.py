@@ -32,6 +32,11 @@ class Stream(IntEnum):
     CALLS_ON_DAY = 7
     DAY_SHOCK = 8
     SESSION_ID = 9
+    WORDS = 10
+    APPLICATIONS = 11
+    SALES = 12
+    DELIVERY = 13
+    LEFT_OVER = 14
     ASSIGNMENT = 32  # plus the number of the experiment
 
 
@@ -57,6 +62,16 @@ def hashed(seed: int, stream: int, keys: Ints, day: int = 0) -> Words:
     return mix((keys.astype(np.uint64) * np.uint64(_GOLDEN)) ^ _salt(seed, stream, day))
 
 
+def permuted(seed: int, stream: int, keys: Ints) -> Words:
+    """48 bits per key; a bijection of keys below 2^48."""
+    low = np.uint64((1 << 48) - 1)
+    values = (keys.astype(np.uint64) ^ _salt(seed, stream, 0)) & low
+    for _ in range(2):
+        values ^= values >> np.uint64(25)
+        values = (values * np.uint64(_GOLDEN)) & low
+    return values ^ (values >> np.uint64(25))
+
+
 def uniforms(seed: int, stream: int, keys: Ints, day: int = 0) -> Floats:
     """One number in (0, 1) per key."""
     return ((hashed(seed, stream, keys, day) >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
@@ -68,9 +83,9 @@ def normals(seed: int, stream: int, keys: Ints, day: int = 0) -> Floats:
     return found
 
 
-def generator(seed: int, day: int, block: int) -> np.random.Generator:
-    """What is drawn within one block of one day: a Philox stream of its own."""
-    key = np.array([_salt(seed, 0, 0), (day << 32) | block], dtype=np.uint64)
+def generator(seed: int, day: int, block: int, stream: int = 0) -> np.random.Generator:
+    """What is drawn within one block of one day for one purpose: a Philox stream of its own."""
+    key = np.array([_salt(seed, stream, 0), (day << 32) | block], dtype=np.uint64)
     return np.random.Generator(np.random.Philox(key=key))
 
 

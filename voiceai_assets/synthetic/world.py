@@ -46,12 +46,12 @@ from voiceai_assets.synthetic.dialogue import (
     converse,
 )
 from voiceai_assets.synthetic.hazard import Bools
-from voiceai_assets.synthetic.streams import Floats, Ints, Stream, Words, choose, generator, hashed, uniforms
+from voiceai_assets.synthetic.streams import Floats, Ints, Stream, Words, choose, generator, permuted, uniforms
 
 DAY_MS = 86_400_000
 _HOUR_MS = 3_600_000
 _MINUTE_MS = 60_000
-_USER_BITS = 40
+_HIDDEN_BITS = 48
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +107,7 @@ class Block:
     """Sessions that begin on a day, of one range of callers, and all their turns (also those after midnight)."""
 
     day: Day
+    number: int
     sessions: Sessions
     turns: Turns
 
@@ -128,7 +129,7 @@ class World:
         for block in range(people.blocks(day)):
             users = people.callers(self.config, self.calendar, day, block)
             if len(users):
-                yield self._block(day, users, generator(self.config.seed, number, block))
+                yield self._block(day, block, users, generator(self.config.seed, number, block))
 
     def turns(self, number: int) -> pd.DataFrame:
         """Turns of the sessions that begin on the day of that number, with truth."""
@@ -151,7 +152,7 @@ class World:
 
     # -- one block -----------------------------------------------------------------------------------------------------
 
-    def _block(self, day: Day, users: Ints, rng: np.random.Generator) -> Block:
+    def _block(self, day: Day, number: int, users: Ints, rng: np.random.Generator) -> Block:
         starts = _starts(day, len(users), self.config.population.near_midnight, rng)
         first = self._sessions(day, users, starts, users >= day.known, rng)
         turns = self._talk(day, first, rng)
@@ -171,15 +172,16 @@ class World:
                 **{p.name: np.concatenate([getattr(first, p.name), getattr(calls, p.name)], -1) for p in fields(first)}
             )
         silent = (first.outcome == ABANDONED) & (rng.random(len(first.id)) < self.config.undeclared)
-        return self._cut(Block(day, replace(first, is_declared=~silent), turns))
+        return self._cut(Block(day, number, replace(first, is_declared=~silent), turns))
 
     def _sessions(
         self, day: Day, users: Ints, starts: Ints, is_first: Bools, rng: np.random.Generator, *, again: bool = False
     ) -> Sessions:
         config, count = self.config, len(users)
         who = people.traits(config, self.calendar, users)
-        keys = (np.int64(day.number) << _USER_BITS | users) << 1 | int(again)
-        session_id = hashed(config.seed, Stream.SESSION_ID, keys)
+        # ids sort by day, as those of most emitters do, and tell nothing else
+        hidden = permuted(config.seed + day.number, Stream.SESSION_ID, users << 1 | int(again))
+        session_id = np.uint64(day.number) << np.uint64(_HIDDEN_BITS) | hidden
         variants, effects = _assigned(config, day, users, session_id)
         speech, hazard = config.speech, config.hazard
         level = speech.base + speech.rural * who.is_rural + np.asarray(speech.language)[who.language]
@@ -220,14 +222,14 @@ class World:
         sessions = block.sessions
         counts = np.bincount(turns.session, minlength=len(sessions.id)).astype(np.int8)
         is_cut = counts < sessions.turn_count
-        outcome = np.where(is_cut, IN_PROGRESS, sessions.outcome).astype(np.int8)
-        declared = sessions.is_declared & ~is_cut
-        end = np.minimum(sessions.end_ms, DAY_MS)
-        return Block(
-            block.day,
-            replace(sessions, outcome=outcome, is_declared=declared, turn_count=counts, end_ms=end),
-            turns,
+        sessions = replace(
+            sessions,
+            outcome=np.where(is_cut, IN_PROGRESS, sessions.outcome).astype(np.int8),
+            is_declared=sessions.is_declared & ~is_cut,
+            turn_count=counts,
+            end_ms=np.minimum(sessions.end_ms, DAY_MS),
         )
+        return replace(block, sessions=sessions, turns=turns)
 
 
 def live(config: WorldConfig, day: Day, sessions: Sessions) -> Live:
@@ -279,10 +281,17 @@ def _assigned(
     variants = np.full((len(config.experiments), len(users)), -1, dtype=np.int8)
     for number, experiment in enumerate(config.experiments):
         if experiment.first_day <= day.number <= (config.days if experiment.last_day is None else experiment.last_day):
-            keys = users if experiment.unit == "user" else session_id.view(np.int64)
-            served = tuple(v.allocation if v.served is None else v.served for v in experiment.variants)
-            variants[number] = choose(served, uniforms(config.seed, Stream.ASSIGNMENT + number, keys))
+            variants[number] = assigned(
+                config, number, users if experiment.unit == "user" else session_id.view(np.int64)
+            )
     return _effects(config, day, variants)
+
+
+def assigned(config: WorldConfig, number: int, units: Ints) -> NDArray[np.int8]:
+    """Variant that each unit gets in the experiment of that number: callers, or ids of sessions as integers."""
+    variants = config.experiments[number].variants
+    served = tuple(variant.allocation if variant.served is None else variant.served for variant in variants)
+    return choose(served, uniforms(config.seed, Stream.ASSIGNMENT + number, units))
 
 
 def _effects(config: WorldConfig, day: Day, variants: NDArray[np.int8]) -> tuple[NDArray[np.int8], dict[str, Floats]]:

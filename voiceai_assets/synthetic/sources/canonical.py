@@ -1,0 +1,134 @@
+"""The platform's own format: turns, a row each.
+
+Belongs here: which column of the world is which field of the contract. Does not belong here: spelling (``columns``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from voiceai_assets.synthetic.columns import (
+    Coded,
+    Group,
+    Number,
+    Spelled,
+    Table,
+    Whole,
+    instants,
+    session_ids,
+    user_ids,
+)
+from voiceai_assets.synthetic.config import CHANNELS, ERRORS, LANGUAGES, MODULES, OUTCOMES, REGIONS, WorldConfig
+from voiceai_assets.synthetic.dialogue import IN_PROGRESS, NO_ERROR, TECHNICAL, TRANSFERRED
+from voiceai_assets.synthetic.files import endings
+from voiceai_assets.synthetic.sources.base import Piece, Source, is_last, nothing, words
+from voiceai_assets.synthetic.streams import Floats, Ints
+from voiceai_assets.synthetic.texts import Said, agent_texts
+from voiceai_assets.synthetic.world import Block, World
+
+STATES = ("opening", "details", "confirmation", "closing")
+INTENTS = ("unknown", *(f"ask_{module}" for module in MODULES))
+FAILURE = "the component did not answer in time"
+
+Distort = Callable[[Block, Floats], Floats]
+
+
+@dataclass(frozen=True)
+class Canonical:
+    """Turns, a file per day, in order of time within a block of callers.
+
+    Attributes:
+        distort: what becomes of ASR confidences on their way out, if an emitter has a bug.
+    """
+
+    distort: Distort | None = None
+
+    def pieces(self, world: World, block: Block) -> Iterator[Piece]:
+        """The turns of a block."""
+        asr = block.turns.asr
+        if self.distort is not None:
+            asr = self.distort(block, asr)
+        yield Piece("turns", turns(world.config, block, words(world.config, block), asr), block.turns.at_ms)
+
+    def source(self) -> Source:
+        """The source."""
+        return Source("canonical", self.pieces, nothing, endings())
+
+
+def turns(config: WorldConfig, block: Block, said: Said, asr: Floats) -> Table:
+    """Rows of the contract ``turns``."""
+    t, s, of = block.turns, block.sessions, block.turns.session
+    understood = np.where((t.error == NO_ERROR) | (t.error == TECHNICAL), s.module[of] + 1, 0)
+    declared = np.where(is_last(t) & s.is_declared[of] & (s.outcome[of] != IN_PROGRESS), s.outcome[of], -1)
+    return {
+        "session": Group(of_session(config, block), of),
+        "turn_number": Whole(t.k),
+        "timestamp": Spelled(instants(block.day.date, t.at_ms)),
+        "state": Coded(STATES, np.minimum(t.k - 1, len(STATES) - 1)),
+        "user_text": Coded(said.user_texts, said.user),
+        "agent_text": Coded(said.agent_texts, said.agent),
+        "intent": Coded(INTENTS, understood),
+        "intent_confidence": Number(t.intent),
+        "asr_confidence": Number(asr),
+        "error_type": Coded(ERRORS, np.where(t.error == NO_ERROR, -1, t.error)),
+        "asr_ms": Whole(t.asr_ms),
+        "llm_ms": Whole(t.llm_ms),
+        "tts_ms": Whole(t.tts_ms),
+        "total_ms": Whole(t.total_ms),
+        "tokens_in": Whole(t.tokens_in),
+        "tokens_out": Whole(t.tokens_out),
+        "tts_characters": Whole(np.where(t.tts_ms < 0, -1, _lengths()[said.agent])),
+        "session_outcome": Coded(OUTCOMES, declared),
+        "transfer_reason": Coded(("repeated_errors",), np.where((declared == TRANSFERRED) & ~(understood > 0), 0, -1)),
+        "error": Coded((FAILURE,), np.where(t.error == TECHNICAL, 0, -1)),
+    }
+
+
+def of_session(config: WorldConfig, block: Block) -> Table:
+    """What all turns of a session have in common."""
+    s = block.sessions
+    same = np.zeros(len(s.id), dtype=np.int8)
+    return {
+        "session_id": Spelled(session_ids(s.id)),
+        "speaker": Coded(("exchange",), same),
+        "user_id": Spelled(user_ids(s.user)),
+        "channel": Coded(CHANNELS, s.channel),
+        "user_type": Coded(("returning", "first_time"), s.is_first.astype(np.int8)),
+        "region": Coded(REGIONS, (~s.is_rural).astype(np.int8)),
+        "disability": Coded(("none", "declared"), s.has_disability.astype(np.int8)),
+        "language": Coded(LANGUAGES, s.language),
+        "module": Coded(MODULES, s.module),
+        "flow_id": Coded(tuple(f"{module}_flow" for module in MODULES), s.module),
+        "flow_version": Coded((str(block.day.release + 1),), same),
+        "model_version": Coded((config.releases[block.day.release].version,), same),
+        "deployment_id": Coded((f"release-{block.day.release + 1}",), same),
+        **_experiment(config, block),
+    }
+
+
+def _experiment(config: WorldConfig, block: Block) -> Table:
+    """The first experiment that the session is in; a turn has room for one."""
+    names = [(e.name, variant.name) for e in config.experiments for variant in e.variants]
+    if not names:
+        return {}
+    index = np.full(len(block.sessions.id), -1, dtype=np.int64)
+    first = 0
+    for experiment, row in zip(config.experiments, block.sessions.variants, strict=True):
+        index = np.where((index < 0) & (row >= 0), first + row, index)
+        first += len(experiment.variants)
+    return {
+        "experiment_id": Coded([experiment for experiment, _ in names], index),
+        "experiment_variant": Coded([variant for _, variant in names], index),
+    }
+
+
+@cache
+def _lengths() -> Ints:
+    return np.array([len(text) for text in agent_texts()])
+
+
+SOURCE = Canonical().source()
