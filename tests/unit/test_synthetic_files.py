@@ -1,4 +1,4 @@
-"""Files of the synthetic world: every adapter reads them, days are whole or absent, and what is planted is where it says."""
+"""Files of the synthetic world: every adapter reads them, and what is planted is where it says."""
 
 from __future__ import annotations
 

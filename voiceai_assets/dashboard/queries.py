@@ -95,8 +95,8 @@ class Numbers:
         return {day: self._sums_of(row, metric) for day, row in self.rows().items()}
 
     def _sums_of(self, row: Mapping[str, Any], metric: str, prefix: str = "") -> Sums:
-        values = [float(row[f"{prefix}{metric}_{part}"]) for part in ("users", "n", "d", "nn", "nd", "dd")]
-        return Sums(int(values[0]), *values[1:], cluster=self.cluster)
+        n, d, nn, nd, dd = (float(row[f"{prefix}{metric}_{part}"]) for part in ("n", "d", "nn", "nd", "dd"))
+        return Sums(int(row[f"{prefix}{metric}_users"]), n, d, nn, nd, dd, self.cluster)
 
     def cross(self, metric: str) -> CrossSums:
         """Sums across the range and the period before."""
