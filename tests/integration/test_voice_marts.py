@@ -420,7 +420,7 @@ def test_sums_by_group_of_users_give_the_same_figures_as_the_sessions(platform: 
     assert exact is not None
     assert grouped is not None
     assert (exact.cluster, grouped.cluster) == ("user", "group of users")
-    assert exact.by_period["sessions"] == grouped.by_period["sessions"] > 200
+    assert exact.by_period["sessions"] == grouped.by_period["sessions"] > 100
     for tile in TILES:
         for prefix in ("", "before_"):
             by_user, by_group = (tile.estimate(numbers.sums(tile.key, prefix)) for numbers in (exact, grouped))
@@ -567,7 +567,9 @@ def _dbt(world: World, *arguments: str) -> list[dict[str, Any]]:
 def test_the_whole_project_builds_clean_and_every_rule_of_a_model_holds(platform: World) -> None:
     """Every model over every day at once, all data tests, all unit tests."""
     results = _dbt(platform, "build")
-    assert {result["status"] for result in results} <= {"success", "pass"}
+    dashboards = {result["status"] for result in results if result["unique_id"].startswith("exposure.")}
+    assert dashboards == {"no-op"}, "nothing is built for them"
+    assert {result["status"] for result in results} - dashboards == {"success", "pass"}
     kinds = Counter(result["unique_id"].split(".")[0] for result in results)
     written = sum(path.read_text().count("\n    model: ") for path in (DBT_PROJECT / "models").rglob("*.yml"))
     assert kinds["unit_test"] == written > 30
