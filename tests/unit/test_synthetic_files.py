@@ -1,4 +1,4 @@
-"""Files of the synthetic world: every adapter reads them, and what is planted is where it says."""
+"""Files of the synthetic world: adapters read them, days are whole or absent, what is planted is where it says."""
 
 from __future__ import annotations
 

@@ -1,0 +1,155 @@
+"""The synthetic world in all five sources, from files to certified: nothing refused, and the truth comes out again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.integration.world import World as Platform
+from voiceai_assets.synthetic.config import Effect, Experiment, Texts, Variant, WorldConfig
+from voiceai_assets.synthetic.generate import Delivery, write_all
+from voiceai_assets.synthetic.sources import SOURCES, converza
+from voiceai_assets.synthetic.truth import planted
+from voiceai_assets.synthetic.world import World
+
+pytestmark = pytest.mark.timeout(600)
+
+CONFIG = WorldConfig(
+    users=150,
+    sessions_per_day=40,
+    days=2,
+    texts=Texts(personal_share=0.2),
+    experiments=(
+        Experiment("greeting", (Variant("short", 0.5, is_control=True), Variant("long", 0.5, Effect(hazard=0.4)))),
+    ),
+)
+DAYS = tuple(CONFIG.day(number).isoformat() for number in range(CONFIG.days))
+#: Conversation events are about the calls of the canonical files; the other platforms have callers of their own.
+SEEDS = {"canonical": 1, "events": 1, "irembo": 2, "bakame": 3, "converza": 4}
+
+
+@dataclass(frozen=True)
+class Fed:
+    """A platform that was fed, and the worlds it was fed from."""
+
+    platform: Platform
+    worlds: dict[str, World]
+
+    def accounts(self) -> dict[str, tuple[int, int, int]]:
+        """Dataset -> loaded, quarantined, repeated."""
+        return {
+            row["dataset"]: (int(row["l"]), int(row["q"]), int(row["d"]))
+            for row in self.platform.query(
+                "select dataset, sum(rows_loaded) l, sum(rows_quarantined) q, sum(rows_duplicate) d "
+                "from governance.loads where is_live and dataset <> 'marts' group by 1"
+            )
+        }
+
+
+@pytest.fixture(scope="module")
+def fed() -> Iterator[Fed]:
+    """Everything but the late rows landed, and both days run."""
+    folder = Path(tempfile.mkdtemp(prefix="voiceai-test-"))
+    platform = Platform(folder / "home", os.environ.get("TEST_DATABASE_URL"))
+    worlds = {source: World(replace(CONFIG, seed=seed)) for source, seed in SEEDS.items()}
+    try:
+        for source, world in worlds.items():
+            delivery = Delivery(late=0.2, repeated=0.1) if source == "canonical" else None
+            write_all(world, SOURCES[source], folder / source, delivery=delivery)
+            target = platform.settings.landing / source
+            shutil.copytree(folder / source, target, ignore=shutil.ignore_patterns("late"))
+        platform.look()
+        assert platform.run(*DAYS).success
+        fed = Fed(platform, worlds)
+        before = fed.accounts()
+        shutil.copytree(folder / "canonical" / "late", platform.settings.landing / "canonical" / "late")
+        platform.look()
+        assert [platform.status(day) for day in DAYS] == ["stale", "stale"]
+        assert platform.run(*DAYS).success
+        assert fed.accounts()["turns"][0] > before["turns"][0]
+        yield fed
+    finally:
+        platform.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_both_days_are_certified_and_no_record_of_any_source_is_refused(fed: Fed) -> None:
+    assert {fed.platform.status(day) for day in DAYS} <= {"certified", "certified with warnings"}
+    accounts = fed.accounts()
+    assert set(accounts) == {
+        "turns", "turn_metrics", "sessions", "session_metrics", "applications", "users", "calls",
+        "experiment_events", "experiments", "variants", "assignments", "policy_versions", "deployments",
+    }  # fmt: skip
+    assert {dataset: refused for dataset, (_, refused, _) in accounts.items() if refused} == {}
+    # what was written twice was counted once
+    assert accounts["turns"][2] > 10
+    canonical, irembo, bakame = (fed.worlds[name].facts() for name in ("canonical", "irembo", "bakame"))
+    loaded = {
+        row["source"]: row["n"]
+        for row in fed.platform.query("select source, count(*) n from raw.turns where source <> 'converza' group by 1")
+    }
+    closed = irembo[1][irembo[1]["final_outcome"] != "in_progress"]
+    assert loaded == {
+        "canonical": len(canonical[0]),
+        "bakame": len(bakame[0]),
+        "irembo": 2 * int(closed["turn_count"].sum()),
+    }
+
+
+def test_certified_sessions_are_the_sessions_of_the_world(fed: Fed) -> None:
+    with fed.platform.as_reader() as reader:
+        rows = reader.execute(
+            "select session_id, session_date, final_outcome, outcome_basis, turn_count, region, language "
+            "from certified.fact_voice_ai_sessions where source = 'canonical'"
+        ).fetchall()
+    columns = ["session_id", "session_date", "final_outcome", "outcome_basis", "turn_count", "region", "language"]
+    found = pd.DataFrame(rows, columns=columns).set_index("session_id").sort_index()
+    truth = fed.worlds["canonical"].facts()[1].set_index("session_id").sort_index()
+    assert list(found.index) == list(truth.index)
+    for column in ("session_date", "turn_count", "region", "language"):
+        assert (found[column] == truth[column]).all(), column
+    ended = truth["final_outcome"] != "in_progress"
+    assert (found["final_outcome"] == truth["final_outcome"])[ended].all()
+
+
+def test_what_callers_said_about_themselves_is_in_no_text(fed: Fed) -> None:
+    world = fed.worlds["canonical"]
+    values = [
+        value
+        for number in range(CONFIG.days)
+        for block in world.blocks(number)
+        for value in planted(world, block)["value"].array().to_pylist()
+    ]
+    assert len(values) > 20
+    texts = fed.platform.query("select coalesce(string_agg(user_text, ' '), '') as texts from raw.turns")[0]["texts"]
+    assert [value for value in values if value in texts] == []
+
+
+def test_calls_are_converted_and_pay_what_the_world_knows(fed: Fed) -> None:
+    world = fed.worlds["converza"]
+    made = [converza.calls(world.config, block) for number in range(CONFIG.days) for block in world.blocks(number)]
+    converted = sum(calls.is_converted(call) for calls in made for call in range(len(calls.session)))
+    accepted = sum(calls.accepted(call) for calls in made for call in range(len(calls.session)))
+    with fed.platform.as_reader() as reader:
+        found = reader.execute(
+            "select count(*) filter (where is_converted), sum(upsell_amount) from certified.gold_performance_metrics"
+        ).fetchone()
+    assert found == (converted, accepted)
+
+
+def test_who_got_which_variant_is_what_the_world_drew(fed: Fed) -> None:
+    sessions = fed.worlds["events"].facts()[1].drop_duplicates("user_id")
+    found = fed.platform.query("select variant_id, count(*) n from raw.assignments group by 1")
+    assert sum(row["n"] for row in found) == CONFIG.users
+    seen = fed.platform.query(
+        "select a.variant_id, count(distinct a.unit_id) n from raw.assignments a join raw.turns t "
+        "on t.user_id = a.unit_id and t.source = 'canonical' group by 1"
+    )
+    assert {row["variant_id"]: row["n"] for row in seen} == sessions["variant_greeting"].value_counts().to_dict()
