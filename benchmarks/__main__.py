@@ -22,6 +22,7 @@ from typing import Any
 import dagster as dg
 import psycopg
 
+from benchmarks import generating
 from benchmarks.floor import floor_seconds
 from benchmarks.loading import rows_per_second
 from benchmarks.marts import fill_published, insert_seconds, mart_statements, page_seconds, seconds_by_hand
@@ -44,8 +45,10 @@ BARS = {
     "copy": 0.5,
     "dlt": 5.0,
     "pandas.to_sql": 20.0,
+    "generate": 200_000,
+    "generate-memory": 1.2,
 }
-AT_LEAST = ("copy", "dlt", "pandas.to_sql")
+AT_LEAST = ("copy", "dlt", "pandas.to_sql", "generate")
 FIRST = date(2026, 1, 1)
 
 
@@ -221,6 +224,14 @@ def the_last_day_costs_what_the_first_did(bench: Bench, days: int) -> None:
     bench.say("history", f"day {days} / day 1: {late / early:.2f}", late / early)
 
 
+def the_world_is_quick_and_does_not_grow(bench: Bench) -> None:
+    """Turns per second of one core, and peak memory with six times as many days."""
+    speed = generating.speeds()["numbers -"]
+    bench.say("generate", f"synthetic turns per second of one core, without files: {speed:,.0f}", speed)
+    few, many = generating.memory()
+    bench.say("generate-memory", f"peak memory of 24 days / 4 days: {many:,.0f} / {few:,.0f} MB", many / few)
+
+
 def _records(landing: Path, day: date) -> int:
     with (landing / f"turns-{day}.jsonl").open() as lines:
         return sum(1 for _ in lines)
@@ -271,6 +282,7 @@ def main() -> None:
         "floor": lambda bench: a_million_turns(bench, arguments.rows),
         "loading": lambda bench: loading_beside_what_people_would_use(bench, arguments.rows),
         "pages": lambda bench: pages_over_ten_million_sessions(bench, arguments.sessions),
+        "generate": the_world_is_quick_and_does_not_grow,
         "history": lambda bench: the_last_day_costs_what_the_first_did(bench, arguments.days),
     }
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)

@@ -60,6 +60,7 @@ _SPOKEN_DIGITS = {
     "sw": ("sifuri", "moja", "mbili", "tatu", "nne", "tano", "sita", "saba", "nane", "tisa"),
     "rw": ("zeru", "rimwe", "kabiri", "gatatu", "kane", "gatanu", "gatandatu", "karindwi", "umunani", "icyenda"),
 }
+DIGITS = 15  # drawn for each piece of personal data
 #: What redaction must find; ``bare_name`` it cannot, and it is planted only where asked for.
 KINDS = ("phone", "email", "card", "number", "spoken_number", "name")
 
@@ -115,8 +116,9 @@ def say(
     kinds = (*KINDS, "bare_name") if config.bare_names else KINDS
     which = rng.integers(len(kinds), size=len(chosen))
     planted = []
-    for row, kind in zip(chosen.tolist(), which.tolist(), strict=True):
-        lead, value = personal(kinds[kind], LANGUAGES[language[row]], rng)
+    numbers = rng.integers(10, size=(len(chosen), DIGITS)).tolist()
+    for row, kind, number in zip(chosen.tolist(), which.tolist(), numbers, strict=True):
+        lead, value = personal(kinds[kind], LANGUAGES[language[row]], number)
         before = f"{texts[user[row]]}, {lead}"
         planted.append(Planted(row, kinds[kind], len(before), len(before) + len(value), value))
         user[row] = len(texts)
@@ -124,9 +126,8 @@ def say(
     return Said(texts, user, agent_texts(), place * 2 + failed, tuple(planted))
 
 
-def personal(kind: str, language: str, rng: np.random.Generator) -> tuple[str, str]:
-    """(what leads to it, the personal data itself)."""
-    number = [int(digit) for digit in rng.integers(10, size=15)]
+def personal(kind: str, language: str, number: list[int]) -> tuple[str, str]:
+    """(what leads to it, the personal data itself), made of ``DIGITS`` digits."""
     text = "".join(map(str, number))
     name = f"{FIRST_NAMES[number[0] % 8]} {LAST_NAMES[number[1] % 8]}"
     if kind == "phone":

@@ -21,7 +21,7 @@ from voiceai_assets.synthetic.dialogue import ABANDONED, COMPLETED
 from voiceai_assets.synthetic.sources.bakame import phone_numbers
 from voiceai_assets.synthetic.sources.base import Piece, Source, nothing
 from voiceai_assets.synthetic.streams import Ints, Stream, generator
-from voiceai_assets.synthetic.texts import KINDS, TOPICS, personal
+from voiceai_assets.synthetic.texts import DIGITS, KINDS, TOPICS, personal
 from voiceai_assets.synthetic.world import Block, World
 
 AGENTS = ("Ange Mbabazi", "Brice Nshuti", "Clare Uwera", "Denis Gatete", "Eva Keza", "Frank Ishimwe")
@@ -93,7 +93,7 @@ def calls(config: WorldConfig, block: Block) -> Calls:
     outcome = s.outcome[spoken]
     fate = np.where(outcome == COMPLETED, of_completed, np.where(outcome == ABANDONED, FATES.index("refused"), 0))
     said = np.flatnonzero(rng.random(len(spoken)) < config.texts.personal_share)
-    kinds = rng.integers(len(KINDS), size=len(said))
+    kinds, numbers = rng.integers(len(KINDS), size=len(said)), rng.integers(10, size=(len(said), DIGITS))
     return Calls(
         session=spoken,
         agent=agent,
@@ -101,7 +101,8 @@ def calls(config: WorldConfig, block: Block) -> Calls:
         price=rng.integers(len(PRICES), size=len(spoken)),
         extra=rng.integers(len(EXTRAS), size=len(spoken)),
         personal={
-            call: personal(KINDS[kind], "en", rng) for call, kind in zip(said.tolist(), kinds.tolist(), strict=True)
+            call: personal(KINDS[kind], "en", number)
+            for call, kind, number in zip(said.tolist(), kinds.tolist(), numbers.tolist(), strict=True)
         },
     )
 
