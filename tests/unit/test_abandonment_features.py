@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from tests.unit.abandonment_world import frames
-from voiceai_assets.models.abandonment.features import CATEGORICAL, KEYS, LABELS, NUMERIC, feature_hash, prefix_table
+from voiceai_assets.models.abandonment.features import KEYS, LABELS, feature_hash, prefix_table
+from voiceai_assets.models.abandonment.prefix import CATEGORICAL, NUMERIC, Prefix, Turn, prefix_features
 from voiceai_assets.synthetic.sample import write_sample
 
 DAY = date(2026, 8, 1)
@@ -43,11 +44,12 @@ def a_turn(session_id: str, turn_number: int, minute: float, **values: object) -
     } | values
 
 
-def a_session(session_id: str, end_minute: float, **values: object) -> dict[str, object]:
+def a_session(session_id: str, end_minute: float, start_minute: float = 0, **values: object) -> dict[str, object]:
     return {
         "session_date": DAY,
         "session_id": session_id,
         "user_id": "u1",
+        "started_at": pd.Timestamp(DAY, tz="UTC") + pd.Timedelta(minutes=start_minute),
         "ended_at": pd.Timestamp(DAY, tz="UTC") + pd.Timedelta(minutes=end_minute),
         "final_outcome": "completed",
         "outcome_basis": "declared",
@@ -120,7 +122,7 @@ def test_there_is_one_row_per_user_turn_of_an_ended_session(world: tuple[pd.Data
     turns, sessions = world
     table = prefix_table(turns, sessions)
     assert len(table) == len(turns)
-    assert list(table.columns) == [*KEYS, "user_id", *NUMERIC[1:], *CATEGORICAL, *LABELS]
+    assert list(table.columns) == [*FEATURES, *LABELS, "final_outcome"]
     per_session = table.groupby(["session_date", "session_id"])
     abandoned = sessions.set_index(["session_date", "session_id"])["final_outcome"].eq("abandoned").astype(int)
     pd.testing.assert_series_equal(per_session["label_hazard"].sum(), abandoned, check_names=False, check_dtype=False)
@@ -133,7 +135,7 @@ def test_there_is_one_row_per_user_turn_of_an_ended_session(world: tuple[pd.Data
 def test_sessions_in_progress_give_neither_rows_nor_history() -> None:
     table = table_of(
         [a_turn("open", 1, 0), a_turn("next", 1, 90)],
-        [a_session("open", 0, final_outcome="in_progress", outcome_basis="inferred"), a_session("next", 90)],
+        [a_session("open", 0, final_outcome="in_progress", outcome_basis="inferred"), a_session("next", 90, 90)],
     )
     assert table["session_id"].tolist() == ["next"]
     assert table["earlier_sessions"].tolist() == [0]
@@ -185,7 +187,7 @@ def test_history_counts_only_sessions_whose_end_was_known() -> None:
     table = table_of(
         [a_turn("now", 1, 60), *(a_turn(name, 1, 0) for name in ("a", "b", "c", "d", "other"))],
         [
-            a_session("now", 60, final_outcome="abandoned"),
+            a_session("now", 60, 60, final_outcome="abandoned"),
             a_session("a", 10, final_outcome="abandoned"),
             a_session("b", 20),
             a_session("c", 60, final_outcome="abandoned"),  # ended as this one started: not before it
@@ -208,7 +210,7 @@ def test_no_sessions_give_an_empty_table_with_all_columns(world: tuple[pd.DataFr
     turns, sessions = world
     table = prefix_table(turns.head(0), sessions.head(0))
     assert table.empty
-    assert list(table.columns) == [*FEATURES, *LABELS]
+    assert list(table.columns) == [*FEATURES, *LABELS, "final_outcome"]
 
 
 def test_missing_columns_and_doubled_sessions_are_refused(world: tuple[pd.DataFrame, pd.DataFrame]) -> None:
@@ -232,3 +234,35 @@ def test_a_hundred_thousand_turns_take_seconds(world: tuple[pd.DataFrame, pd.Dat
     started = time.process_time()  # CPU time: a busy machine must not fail the test
     assert len(prefix_table(many, their)) >= 100_000
     assert time.process_time() - started < 3  # 0.15 s on the machine it was written on
+
+
+def test_scored_while_it_goes_on_a_session_gets_the_rows_of_the_table(world: tuple[pd.DataFrame, pd.DataFrame]) -> None:
+    turns, sessions = world
+    table = prefix_table(turns, sessions).set_index(["session_id", "k"])
+    one = turns[turns["session_id"] == sessions["session_id"].iloc[7]].sort_values("turn_number")
+    said = [
+        Turn(True, row.asr_confidence, None, row.is_error_turn, row.total_ms, row.channel) for row in one.itertuples()
+    ]
+    for k in range(1, len(said) + 1):
+        row = table.loc[(one["session_id"].iloc[0], k)]
+        known = {"earlier_sessions": row["earlier_sessions"], "region": row["region"]}
+        found = prefix_features(said[:k], known)
+        for name in ("asr_now", "asr_mean", "asr_min", "errors_so_far", "log_latency", "earlier_sessions"):
+            assert found[name] == pytest.approx(row[name], abs=1e-12), name
+        assert found["region"] == row["region"]
+
+
+def test_a_reply_counts_once_and_what_is_said_after_it_does_not() -> None:
+    prefix = Prefix()
+    prefix.add(Turn(is_user_turn=False, is_error_turn=True))  # the greeting
+    prefix.add(Turn(is_user_turn=True, asr_confidence=0.5))
+    prefix.add(Turn(is_user_turn=False, is_error_turn=True, total_ms=100))
+    answered = prefix.features()
+    prefix.add(Turn(is_user_turn=False, is_error_turn=True, total_ms=9000))
+    assert prefix.features() == answered
+    assert (answered["errors_so_far"], answered["log_latency"]) == (1.0, pytest.approx(np.log(101)))
+
+
+def test_nothing_can_be_scored_before_the_caller_spoke() -> None:
+    with pytest.raises(LookupError, match="no user turn yet"):
+        prefix_features([Turn(is_user_turn=False)])

@@ -21,7 +21,8 @@ from sklearn.preprocessing import FunctionTransformer
 
 from tests.unit.abandonment_world import frames
 from voiceai_assets.models.abandonment import registry as module
-from voiceai_assets.models.abandonment.features import CATEGORICAL, NUMERIC, prefix_table
+from voiceai_assets.models.abandonment.features import prefix_table
+from voiceai_assets.models.abandonment.prefix import CATEGORICAL, NUMERIC
 from voiceai_assets.models.abandonment.registry import Registry, RegistryError, load_model
 from voiceai_assets.models.abandonment.training import TrainingConfig, TrainingResult, probabilities, train
 from voiceai_assets.synthetic.sample import write_sample

@@ -21,7 +21,7 @@ from voiceai_assets.models.abandonment.evaluation import (
     weighted_auc,
     weighted_mean,
 )
-from voiceai_assets.models.abandonment.features import NUMERIC, prefix_table
+from voiceai_assets.models.abandonment.features import prefix_table
 from voiceai_assets.models.abandonment.plots import calibration_png
 from voiceai_assets.models.abandonment.training import NotEnoughData, TrainingConfig, TrainingResult, train
 from voiceai_assets.synthetic.sample import write_sample

@@ -1,57 +1,31 @@
-"""The prefix table: one row per user turn, holding only what was known once that turn had been answered.
+"""The training table: the prefix features of many sessions, what their callers had done before, and the labels.
 
-Belongs here: features, labels, and the rule of what is known when.
-Does not belong here: imputation and encoding (the pipeline in ``training``), reading tables.
+Belongs here: labels, the caller's history, and which sessions may be learned from at all (maturity).
+Does not belong here: what a feature is (``prefix``), encoding (``encoding``), reading tables (``certified``).
 
-A turn is scored after its reply: the user (or exchange) row and the first agent row that follows it. Later agent rows
-are left out even when they come before the next user turn, since "are you still there?" is said to callers who left.
-Static columns (channel, region, ...) are read from turns up to k and not from the session fact, whose values are
-minima over the whole session.
+``prefix_table`` makes the table from turns and sessions in Python, as ``certified`` does in SQL from published days.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from voiceai_assets.models.abandonment.prefix import CATEGORICAL, NUMERIC, STATIC, Prefix, Turn
+
 KEYS = ("session_date", "session_id", "k")
-NUMERIC = (
-    "k",
-    "asr_now",
-    "asr_mean",
-    "asr_min",
-    "asr_change",
-    "intent_now",
-    "error_now",
-    "errors_so_far",
-    "errors_in_row",
-    "log_latency",
-    "earlier_sessions",
-    "earlier_abandoned_share",
-)
-CATEGORICAL = ("user_type", "language", "channel", "region", "module")
 LABELS = ("label_hazard", "label_landmark")
 FINAL_OUTCOMES = ("abandoned", "completed", "transferred")
 
-_STATIC = (*CATEGORICAL, "user_id")
-_TURN_COLUMNS = (
-    "session_date",
-    "session_id",
-    "turn_number",
-    "turn_at",
-    "speaker",
-    "is_user_turn",
-    "asr_confidence",
-    "intent_confidence",
-    "is_error_turn",
-    "total_ms",
-    *_STATIC,
-)
-_SESSION_COLUMNS = ("session_date", "session_id", "user_id", "ended_at", "final_outcome", "outcome_basis")
+_NUMBERS = ("asr_confidence", "intent_confidence", "total_ms")
+_TURN_COLUMNS = (*KEYS[:2], "turn_number", "turn_at", "is_user_turn", "is_error_turn", *_NUMBERS, *STATIC)
+_SESSION_COLUMNS = (*KEYS[:2], "user_id", "started_at", "ended_at", "final_outcome", "outcome_basis")
 
 
 def feature_hash(numeric: Sequence[str] = NUMERIC, categorical: Sequence[str] = CATEGORICAL) -> str:
@@ -71,10 +45,9 @@ def prefix_table(turns: pd.DataFrame, sessions: pd.DataFrame, *, timeout_minutes
         timeout_minutes: silence after which an undeclared session counts as abandoned. Until then nobody knew.
 
     Returns:
-        ``KEYS``, ``user_id``, ``NUMERIC`` (floats, NaN where unknown), ``CATEGORICAL`` (text or null) and ``LABELS``
-        (0 or 1). k counts user turns from 1. ``label_hazard``: abandoned before user turn k+1. ``label_landmark``: the
-        session ends abandoned. ASR and intent confidence in their own units (0 to 1); ``log_latency`` is
-        log(1 + milliseconds).
+        ``KEYS``, ``user_id``, ``NUMERIC`` (floats, NaN where unknown), ``CATEGORICAL`` (text or null), ``LABELS`` (0 or
+        1) and ``final_outcome``. ``label_hazard``: abandoned before user turn k+1. ``label_landmark``: the session ends
+        abandoned.
 
     Raises:
         ValueError: for missing columns, or two sessions under one (session_date, session_id).
@@ -85,29 +58,29 @@ def prefix_table(turns: pd.DataFrame, sessions: pd.DataFrame, *, timeout_minutes
     if ended.duplicated(["session_date", "session_id"]).any():
         raise ValueError("sessions: more than one row for a (session_date, session_id)")
     ended = ended.sort_values(["session_date", "session_id"], ignore_index=True)
+    found = list(_prefixes(_in_order(turns, ended)))
+    session = np.array([number for number, _ in found], dtype=np.int64)
+    table = pd.DataFrame([features for _, features in found], columns=[*NUMERIC[:-2], *STATIC])
+    for name in ("session_date", "session_id", "final_outcome"):
+        table[name] = ended[name].take(session).to_numpy()
+    history = _history(ended, timeout_minutes)
+    for name in history.columns:
+        table[name] = history[name].take(session).to_numpy()
+    table = table.astype(dict.fromkeys(NUMERIC, float)) if len(table) else table
+    return with_labels(table)[[*KEYS, "user_id", *NUMERIC[1:], *CATEGORICAL, *LABELS, "final_outcome"]]
 
-    rows = _scored_turns(turns, ended)
-    session = rows["session"].to_numpy(dtype=np.int64)
-    table = pd.DataFrame(
-        {
-            "session_date": ended["session_date"].take(session).to_numpy(),
-            "session_id": ended["session_id"].take(session).to_numpy(),
-            "k": (rows.groupby("session").cumcount() + 1).astype(float),
-        }
+
+def with_labels(table: pd.DataFrame) -> pd.DataFrame:
+    """Add ``LABELS``: from how the session ended and which of its rows is the last.
+
+    Args:
+        table: all rows of its sessions, with ``KEYS`` and ``final_outcome``.
+    """
+    last = table.groupby(["session_date", "session_id"])["k"].transform("max") if len(table) else table["k"]
+    abandoned = table["final_outcome"] == "abandoned"
+    return table.assign(
+        label_hazard=(abandoned & (table["k"] == last)).astype(np.int8), label_landmark=abandoned.astype(np.int8)
     )
-    for column in _STATIC:
-        # the last known value up to k; a value that only a later turn carries is not known yet
-        table[column] = rows.groupby("session")[column].ffill()
-    _add_confidences(table, rows)
-    _add_errors(table, rows)
-    table["log_latency"] = np.log1p(rows["total_ms"].where(rows["total_ms"] >= 0))
-    _add_history(table, rows, ended, timeout_minutes)
-
-    abandoned = (ended["final_outcome"] == "abandoned").take(session).to_numpy()
-    is_last = ~rows["session"].duplicated(keep="last").to_numpy()
-    table["label_hazard"] = (abandoned & is_last).astype(np.int8)
-    table["label_landmark"] = abandoned.astype(np.int8)
-    return table[[*KEYS, "user_id", *NUMERIC[1:], *CATEGORICAL, *LABELS]]
 
 
 def _require(frame: pd.DataFrame, columns: Sequence[str], name: str) -> None:
@@ -116,78 +89,69 @@ def _require(frame: pd.DataFrame, columns: Sequence[str], name: str) -> None:
         raise ValueError(f"{name}: columns missing: {', '.join(missing)}")
 
 
-def _scored_turns(turns: pd.DataFrame, ended: pd.DataFrame) -> pd.DataFrame:
-    """User turns of ended sessions in order, the reply folded in; ``session`` is the position in ``ended``."""
+def _in_order(turns: pd.DataFrame, ended: pd.DataFrame) -> pd.DataFrame:
+    """Turns of ended sessions in the order of their dialogue; ``session`` is the position in ``ended``."""
     keys = ended[["session_date", "session_id"]].assign(session=np.arange(len(ended)))
     rows = turns[list(_TURN_COLUMNS)].merge(keys, on=["session_date", "session_id"], how="inner", validate="m:1")
-    rows["is_user_turn"] = rows["is_user_turn"].fillna(False).astype(bool)
-    rows["is_error_turn"] = rows["is_error_turn"].fillna(False).astype(bool)
-    for column in ("asr_confidence", "intent_confidence", "total_ms"):
+    for column in ("is_user_turn", "is_error_turn"):
+        rows[column] = rows[column].fillna(False).astype(bool)
+    for column in _NUMBERS:
         rows[column] = pd.to_numeric(rows[column]).astype(float)
     rows["turn_at"] = pd.to_datetime(rows["turn_at"], utc=True).astype("datetime64[us, UTC]")
     # Values last: repeated turn numbers are possible (the contract calls them a finding), and the order of rows in the
     # query's answer must not decide the features.
     rows["is_reply"] = ~rows["is_user_turn"]
-    order = ["session", "turn_number", "turn_at", "is_reply", "asr_confidence", "intent_confidence", "total_ms"]
-    rows = rows.sort_values([*order, "is_error_turn"], ignore_index=True)
-
-    # the session starts with its first turn of any speaker: the time before which history must have ended
-    rows["started_at"] = rows.groupby("session")["turn_at"].transform("first")
-    following = rows[["session", "is_reply", "is_error_turn", "total_ms"]].shift(-1)
-    answered = (following["session"] == rows["session"]) & following["is_reply"].eq(True)
-    rows["is_error_turn"] |= answered & following["is_error_turn"].eq(True)
-    rows["total_ms"] = rows["total_ms"].fillna(following["total_ms"].where(answered).astype(float))
-    return rows[rows["is_user_turn"]].reset_index(drop=True)
+    order = ["session", "turn_number", "turn_at", "is_reply", *_NUMBERS, "is_error_turn"]
+    return rows.sort_values(order, ignore_index=True)
 
 
-def _add_confidences(table: pd.DataFrame, rows: pd.DataFrame) -> None:
-    asr, session = rows["asr_confidence"], rows["session"]
-    known = asr.notna()
-    seen = known.groupby(session).cumsum()
-    table["asr_now"] = asr
-    table["asr_mean"] = asr.fillna(0.0).groupby(session).cumsum() / seen.where(seen > 0)
-    table["asr_min"] = asr.groupby(session).cummin().groupby(session).ffill()
-    table["asr_change"] = asr - asr.groupby(session).ffill().groupby(session).shift(1)
-    table["intent_now"] = rows["intent_confidence"]
+def _prefixes(rows: pd.DataFrame) -> Iterator[tuple[int, dict[str, float | str | None]]]:
+    """(session, features) of each user turn, once it has been answered."""
+    columns = [_plain(rows[name]) for name in ("session", *(field.name for field in fields(Turn)))]
+    current, waiting, prefix = -1, False, Prefix()
+    for session, *values in zip(*columns, strict=True):
+        turn = Turn(*values)
+        if waiting and (session != current or turn.is_user_turn):
+            yield current, prefix.features()
+            waiting = False
+        if session != current:
+            current, prefix = session, Prefix()
+        prefix.add(turn)
+        waiting = waiting or turn.is_user_turn
+    if waiting:
+        yield current, prefix.features()
 
 
-def _add_errors(table: pd.DataFrame, rows: pd.DataFrame) -> None:
-    error, session = rows["is_error_turn"].astype(float), rows["session"]
-    table["error_now"] = error
-    table["errors_so_far"] = error.groupby(session).cumsum()
-    stretch = (error == 0).groupby(session).cumsum()  # a turn without error opens the next stretch
-    table["errors_in_row"] = error.groupby([session, stretch]).cumsum()
+def _plain(column: pd.Series) -> list[Any]:
+    return list(column.astype(object).where(column.notna(), None))
 
 
-def _add_history(table: pd.DataFrame, rows: pd.DataFrame, ended: pd.DataFrame, timeout_minutes: int) -> None:
-    """Earlier sessions of the same caller whose end was known before this session started.
+def _history(ended: pd.DataFrame, timeout_minutes: int) -> pd.DataFrame:
+    """For each row of ``ended``: sessions of the same caller whose end was known before this one started.
 
     A declared end is known with the last turn; an inferred one only after the timeout. Unknown callers have no
     history (NaN); known ones without earlier sessions have 0 of them and an unknown share.
     """
-    history = ended.loc[ended["user_id"].notna(), ["user_id", "final_outcome", "outcome_basis", "ended_at"]].copy()
-    waited = pd.to_timedelta(np.where(history["outcome_basis"] == "inferred", timeout_minutes, 0), unit="min")
-    known_at = pd.to_datetime(history["ended_at"], utc=True) + waited
+    known = ended[ended["user_id"].notna()].astype({"user_id": str})
+    started = pd.to_datetime(known["started_at"], utc=True).astype("datetime64[us, UTC]")
+    waited = pd.to_timedelta(np.where(known["outcome_basis"] == "inferred", timeout_minutes, 0), unit="min")
+    known_at = pd.to_datetime(known["ended_at"], utc=True).astype("datetime64[us, UTC]") + waited
     # not before the session's own start, whatever ended_at says: a session must never be its own history
-    own_start = rows.groupby("session")["started_at"].first().reindex(history.index)
-    history["known_at"] = pd.concat([known_at, own_start], axis=1).max(axis=1).astype("datetime64[us, UTC]")
-    history["abandoned"] = (history["final_outcome"] == "abandoned").astype(float)
-    history["user_id"] = history["user_id"].astype(str)
-    history = history.sort_values("known_at", kind="stable")
-    by_user = history.groupby("user_id")
-    history["earlier_sessions"] = by_user.cumcount() + 1.0
-    history["earlier_abandoned"] = by_user["abandoned"].cumsum()
-
-    asked = pd.DataFrame({"user_id": table["user_id"], "started_at": rows["started_at"], "row": np.arange(len(table))})
-    asked = asked[asked["user_id"].notna()].astype({"user_id": str}).sort_values("started_at", kind="stable")
-    found = pd.merge_asof(
-        asked,
-        history[["user_id", "known_at", "earlier_sessions", "earlier_abandoned"]],
-        left_on="started_at",
-        right_on="known_at",
-        by="user_id",
-        allow_exact_matches=False,
-    ).set_index("row")
-    count = found["earlier_sessions"].fillna(0.0)
-    table["earlier_sessions"] = count.reindex(table.index)
-    table["earlier_abandoned_share"] = (found["earlier_abandoned"] / count.where(count > 0)).reindex(table.index)
+    ends = pd.DataFrame(
+        {
+            "user_id": known["user_id"],
+            "at": known_at.where(known_at > started, started),
+            "is_end": 1.0,
+            "is_abandoned": (known["final_outcome"] == "abandoned").astype(float),
+        }
+    )
+    starts = pd.DataFrame({"user_id": known["user_id"], "at": started, "is_end": 0.0, "is_abandoned": 0.0})
+    # a start comes before an end of the same moment: what ends as this one starts was not known before it
+    events = pd.concat([starts.assign(row=known.index), ends]).sort_values(["user_id", "at", "is_end"], kind="stable")
+    sums = events.groupby("user_id")[["is_end", "is_abandoned"]].cumsum()
+    asked = events["is_end"] == 0
+    of_row = sums[asked].set_index(events.loc[asked, "row"].astype(np.int64)).reindex(ended.index)
+    count = of_row["is_end"]
+    return pd.DataFrame(
+        {"earlier_sessions": count, "earlier_abandoned_share": of_row["is_abandoned"] / count.where(count > 0)}
+    )

@@ -32,7 +32,8 @@ from voiceai_assets.models.abandonment.evaluation import (
     weighted_auc,
     weighted_mean,
 )
-from voiceai_assets.models.abandonment.features import CATEGORICAL, KEYS, NUMERIC, feature_hash
+from voiceai_assets.models.abandonment.features import KEYS, feature_hash
+from voiceai_assets.models.abandonment.prefix import CATEGORICAL, NUMERIC
 
 HEADS: Mapping[str, str] = {"hazard": "label_hazard", "landmark": "label_landmark"}
 MINIMUM_DAYS = 2
