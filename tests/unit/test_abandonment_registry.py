@@ -50,7 +50,7 @@ def test_a_saved_version_predicts_the_same(registry: Registry, result: TrainingR
     predicted = loaded.predict(table)
     assert list(predicted.columns) == ["hazard", "landmark"]
     for name, head in result.heads.items():
-        assert np.array_equal(predicted[name], probabilities(head.pipeline, table))
+        assert np.array_equal(predicted[name], probabilities(head.pipeline, result.schema.matrix(table)))
 
 
 def test_the_same_training_gives_the_same_version(

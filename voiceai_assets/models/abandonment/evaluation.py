@@ -10,21 +10,19 @@ Whatever cannot be computed is None, never NaN and never a default that looks li
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import average_precision_score
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
 CLIP = 1e-12  # keeps log loss finite for a probability of exactly 0 or 1
 SAME_LOGIT = 1e-9  # predictions closer than this are one value, which has no slope
+NEWTON_STEPS, NEWTON_DONE = 30, 1e-10
+FEW_USERS = 30  # below, a slice is not judged
 USABLE_RESAMPLES = 0.9  # with fewer usable ones (both classes present) the percentiles would be of a selection
 
 
@@ -47,20 +45,37 @@ class Bin:
 
 
 @dataclass(frozen=True)
+class Slice:
+    """Measures of a part of the test rows: a turn or a kind of caller. The loss is in nats."""
+
+    rows: int
+    users: int
+    rate: Estimate
+    auc: Estimate
+    log_loss: Estimate
+    ece: Estimate
+
+
+@dataclass(frozen=True)
 class Evaluation:
-    """Measures of one head on the test days. Loss in nats, the rest as shares."""
+    """Measures of one head on the test days. Loss in nats, the rest as shares.
+
+    ``ece`` lies below its interval where the sample is small: a resample is always further from calibrated than its
+    source. ``slices`` are by turn (``turn 1``) and by kind of caller (``region rural``).
+    """
 
     rows: int
     sessions: int
     users: int
     base_rate: float
     auc: Estimate
-    pr_auc: float | None
+    pr_auc: Estimate
     log_loss: Estimate
-    brier: float
-    calibration_slope: float | None
-    ece: float
+    brier: Estimate
+    calibration_slope: Estimate
+    ece: Estimate
     auc_by_turn: Mapping[str, Estimate]
+    slices: Mapping[str, Slice]
     bins: tuple[Bin, ...]
 
 
@@ -69,6 +84,7 @@ class Outcomes:
     """What happened on the test rows: 0/1 ``events``, the ``turn`` k, and codes from 0 of ``sessions`` and ``units``.
 
     A unit is what the bootstrap resamples: a user, or a session whose user is unknown. ``users`` counts the known ones.
+    ``segments``: kind -> its value on each row, such as ``region`` -> rural, urban, ...
     """
 
     events: Integers
@@ -76,6 +92,7 @@ class Outcomes:
     sessions: Integers
     units: Integers
     users: int
+    segments: Mapping[str, npt.NDArray[np.object_]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -158,23 +175,71 @@ def expected_calibration_error(bins: tuple[Bin, ...]) -> float:
     return sum(abs(part.predicted - part.observed) * part.count for part in bins) / rows
 
 
-def calibration_slope(events: Integers, probabilities: Floats) -> float | None:
-    """Slope of a logistic regression of the outcome on the predicted logit (Cox 1958); 1 is perfect.
+def weighted_average_precision(events: Integers, scores: Floats) -> Callable[[Floats], float]:
+    """Area under precision and recall as a function of row weights (average precision, ties taken together)."""
+    order = np.argsort(-scores, kind="stable")
+    ranked, event = scores[order], events[order].astype(np.float64)
+    ends = np.flatnonzero(np.r_[np.diff(ranked) < 0, True]) if len(ranked) else np.zeros(0, dtype=np.int64)
 
-    Below 1 the predictions are too extreme. None where there is no slope: one class, or one predicted value.
+    def average_precision(weights: Floats) -> float:
+        weight = weights[order]
+        hits, taken = np.cumsum(weight * event)[ends], np.cumsum(weight)[ends]
+        if not len(ends) or hits[-1] <= 0 or hits[-1] >= taken[-1]:
+            return math.nan
+        precision = hits / np.where(taken > 0, taken, 1)
+        return float((np.diff(hits, prepend=0.0) * precision).sum() / hits[-1])
+
+    return average_precision
+
+
+def weighted_slope(events: Integers, probabilities: Floats) -> Callable[[Floats], float]:
+    """Slope of a logistic regression of the outcome on the predicted logit (Cox 1958), as a function of row weights.
+
+    1 is perfect; below, the predictions are too extreme. NaN where there is no slope: one class, one predicted value,
+    or perfect separation. Newton's method without penalty, as the definition asks.
     """
     clipped = np.clip(probabilities, CLIP, 1 - CLIP)
     logits = np.log(clipped) - np.log1p(-clipped)
-    if events.min() == events.max() or np.ptp(logits) < SAME_LOGIT:
-        return None
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", ConvergenceWarning)
-        try:
-            # C=inf: without penalty, as the definition asks
-            fit = LogisticRegression(C=np.inf, solver="newton-cholesky").fit(logits.reshape(-1, 1), events)
-        except ConvergenceWarning:  # perfectly separated: the slope has no finite value
-            return None
-    return _finite(float(fit.coef_[0, 0]))
+
+    def slope(weights: Floats) -> float:
+        positive = float((weights * events).sum())
+        if np.ptp(logits) < SAME_LOGIT or positive <= 0 or positive >= weights.sum():
+            return math.nan
+        intercept, found = 0.0, 1.0
+        for _ in range(NEWTON_STEPS):
+            fitted = 1 / (1 + np.exp(-np.clip(intercept + found * logits, -500, 500)))
+            residual, curvature = weights * (events - fitted), weights * fitted * (1 - fitted)
+            a, b, c = curvature.sum(), (curvature * logits).sum(), (curvature * logits**2).sum()
+            determinant = a * c - b * b
+            if not determinant > 0:
+                return math.nan
+            first, second = residual.sum(), (residual * logits).sum()
+            step = ((c * first - b * second) / determinant, (a * second - b * first) / determinant)
+            intercept, found = intercept + step[0], found + step[1]
+            if abs(step[0]) + abs(step[1]) < NEWTON_DONE:
+                return found
+        return math.nan
+
+    return slope
+
+
+def weighted_calibration_error(events: Integers, probabilities: Floats, bins: int) -> Callable[[Floats], float]:
+    """Expected calibration error over bins of equal mass, as a function of row weights; the bins stay as they are."""
+    number = np.empty(len(events), dtype=np.int64)
+    for index, part in enumerate(np.array_split(np.argsort(probabilities, kind="stable"), bins)):
+        number[part] = index
+    distance = probabilities - events
+
+    def error(weights: Floats) -> float:
+        total = weights.sum()
+        return float(np.abs(np.bincount(number, weights * distance)).sum() / total) if total > 0 else math.nan
+
+    return error
+
+
+def calibration_slope(events: Integers, probabilities: Floats) -> float | None:
+    """The slope of all rows, or None where there is none."""
+    return _finite(weighted_slope(events, probabilities)(np.ones(len(events))))
 
 
 def evaluate(outcomes: Outcomes, probabilities: Floats, bootstrap: UserBootstrap, bins: int = 10) -> Evaluation:
@@ -187,21 +252,52 @@ def evaluate(outcomes: Outcomes, probabilities: Floats, bootstrap: UserBootstrap
         bins: of the calibration curve and its error.
     """
     events = outcomes.events
-    curve = calibration_bins(events, probabilities, bins)
-    has_both = 0 < events.sum() < len(events)
+    estimate = bootstrap.estimate
     return Evaluation(
         rows=len(events),
         sessions=len(np.unique(outcomes.sessions)),
         users=outcomes.users,
         base_rate=float(events.mean()),
-        auc=bootstrap.estimate(weighted_auc(events, probabilities)),
-        pr_auc=_finite(float(average_precision_score(events, probabilities))) if has_both else None,
-        log_loss=bootstrap.estimate(weighted_mean(row_losses(events, probabilities))),
-        brier=float(((probabilities - events) ** 2).mean()),
-        calibration_slope=calibration_slope(events, probabilities),
-        ece=expected_calibration_error(curve),
+        auc=estimate(weighted_auc(events, probabilities)),
+        pr_auc=estimate(weighted_average_precision(events, probabilities)),
+        log_loss=estimate(weighted_mean(row_losses(events, probabilities))),
+        brier=estimate(weighted_mean((probabilities - events) ** 2)),
+        calibration_slope=estimate(weighted_slope(events, probabilities)),
+        ece=estimate(weighted_calibration_error(events, probabilities, bins)),
         auc_by_turn={str(turn): _auc_at(turn, outcomes, probabilities, bootstrap) for turn in (1, 2)},
-        bins=curve,
+        slices={
+            name: _slice(at, outcomes, probabilities, bootstrap, bins)
+            for name, at in slices_of(outcomes).items()
+            if len(np.unique(outcomes.units[at])) >= FEW_USERS
+        },
+        bins=calibration_bins(events, probabilities, bins),
+    )
+
+
+def slices_of(outcomes: Outcomes) -> dict[str, npt.NDArray[np.bool_]]:
+    """Name -> rows of each turn until the fifth, of the later ones together, and of each value of each segment."""
+    found = {f"turn {turn}": outcomes.turn == turn for turn in range(1, 6)}
+    found["turn 6 and later"] = outcomes.turn >= 6
+    for kind, values in outcomes.segments.items():
+        found |= {f"{kind} {value}": values == value for value in sorted({str(value) for value in values})}
+    return found
+
+
+def _slice(
+    at: npt.NDArray[np.bool_], outcomes: Outcomes, probabilities: Floats, bootstrap: UserBootstrap, bins: int
+) -> Slice:
+    events, predicted = outcomes.events[at], probabilities[at]
+
+    def estimate(measure: Callable[[Floats], float]) -> Estimate:
+        return bootstrap.estimate(lambda weights: measure(weights[at]))
+
+    return Slice(
+        rows=int(at.sum()),
+        users=len(np.unique(outcomes.units[at])),
+        rate=estimate(weighted_mean(events.astype(np.float64))),
+        auc=estimate(weighted_auc(events, predicted)),
+        log_loss=estimate(weighted_mean(row_losses(events, predicted))),
+        ece=estimate(weighted_calibration_error(events, predicted, bins)),
     )
 
 

@@ -83,6 +83,20 @@ def with_labels(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def mature(table: pd.DataFrame, observed_until: pd.Timestamp, hours: float) -> pd.DataFrame:
+    """Rows of sessions that started so long before the end of what was observed that they have had time to end.
+
+    By the start and not by the end: near the edge, only short sessions have ended, and a model that learned from those
+    alone would think that sessions are short. What has not ended even so stays in progress and is left out of labels.
+
+    Args:
+        table: with ``started_at`` (UTC).
+        observed_until: the last moment that anything is known of.
+        hours: the watermark; longer than nearly all sessions take.
+    """
+    return table[table["started_at"] <= observed_until - pd.Timedelta(hours=hours)].reset_index(drop=True)
+
+
 def _require(frame: pd.DataFrame, columns: Sequence[str], name: str) -> None:
     missing = [column for column in columns if column not in frame.columns]
     if missing:

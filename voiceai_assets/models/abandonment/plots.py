@@ -41,12 +41,13 @@ def _reliability(axes: Axes, title: str, evaluation: Evaluation) -> None:
     axes.plot(predicted, observed, color=POINTS, linewidth=1.2, marker="o", markersize=6, label="test days")
     axes.set(xlim=(0, top), ylim=(0, top), ylabel="Share that did")
     axes.set_title(title, loc="left", color=INK, fontsize=12)
-    slope = evaluation.calibration_slope
+    slope = evaluation.calibration_slope.value
+    error = evaluation.ece.value or 0
     slope_text = "not computable" if slope is None else f"{slope:.2f}"
     axes.text(
         0.98,
         0.04,
-        f"slope {slope_text}   ECE {evaluation.ece:.3f}\n{evaluation.rows:,} turns, {evaluation.users:,} users",
+        f"slope {slope_text}   ECE {error:.3f}\n{evaluation.rows:,} turns, {evaluation.users:,} users",
         transform=axes.transAxes,
         ha="right",
         color=INK,

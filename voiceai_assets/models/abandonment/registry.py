@@ -20,6 +20,7 @@ import tempfile
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.metadata import version as library_version
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,10 @@ from typing import Any
 import pandas as pd
 import skops.io
 from sklearn.pipeline import Pipeline
+from threadpoolctl import threadpool_limits
 
+from voiceai_assets.models.abandonment.encoding import Schema
+from voiceai_assets.models.abandonment.evaluation import Floats
 from voiceai_assets.models.abandonment.features import feature_hash
 from voiceai_assets.models.abandonment.training import HEADS, TrainingResult, probabilities
 
@@ -58,12 +62,17 @@ class ModelVersion:
 
     def predict(self, table: pd.DataFrame) -> pd.DataFrame:
         """Columns ``hazard`` and ``landmark`` (probabilities), one row per row of a prefix table, same index."""
-        features = self.card["features"]
-        scored = {
-            name: probabilities(pipeline, table, features["numeric"], features["categorical"])
-            for name, pipeline in self.pipelines.items()
-        }
-        return pd.DataFrame(scored, index=table.index)
+        return pd.DataFrame(self.score(self.schema.matrix(table)), index=table.index)
+
+    def score(self, matrix: Floats) -> dict[str, Floats]:
+        """Head -> probabilities of the rows of a matrix made by ``schema``."""
+        with threadpool_limits(limits=1):
+            return {name: probabilities(pipeline, matrix) for name, pipeline in self.pipelines.items()}
+
+    @cached_property
+    def schema(self) -> Schema:
+        """Which columns the pipelines expect."""
+        return Schema.from_dict(self.card["features"]["schema"])
 
 
 @dataclass(frozen=True)
@@ -245,6 +254,7 @@ def _card(result: TrainingResult, data_versions: Mapping[str, Any], code_revisio
             "numeric": config["numeric"],
             "categorical": config["categorical"],
             "sha256": measured.pop("feature_hash"),
+            "schema": measured.pop("schema"),
         },
         "metrics": measured,
         "training": config,
