@@ -9,7 +9,7 @@ import warnings
 
 import dagster as dg
 
-from voiceai_assets.assets.abandonment import abandonment_model_asset
+from voiceai_assets.assets.abandonment import abandonment_model_asset, champion_asset
 from voiceai_assets.assets.calls import call_signals_asset
 from voiceai_assets.assets.certified import certified_assets
 from voiceai_assets.assets.common import PipelineResource
@@ -70,6 +70,7 @@ def build_defs(
         *dbt_model_assets(settings, partitions),
         certified_assets(settings, partitions),
         abandonment_model_asset(),
+        champion_asset(),
         report_asset(settings),
     ]
     return dg.Definitions(

@@ -72,7 +72,7 @@ def test_the_same_training_gives_the_same_version(
 def test_other_data_code_or_settings_give_other_versions(
     registry: Registry, result: TrainingResult, table: pd.DataFrame
 ) -> None:
-    weaker = train(table, TrainingConfig(resamples=5, inverse_penalty=0.01))
+    weaker = train(table, TrainingConfig(resamples=5, tune=True))
     saved = {
         registry.save(result, DATA, "rev1"),
         registry.save(result, DATA, "rev2"),
@@ -176,7 +176,7 @@ def test_the_champion_is_a_pointer_to_a_loadable_version(registry: Registry, res
     assert registry.champion() == first
     registry.set_champion(second)
     assert registry.champion() == second
-    assert json.loads((registry.folder / "champion.json").read_text()) == {"version": second}
+    assert json.loads((registry.folder / "champion.json").read_text()) == {"version": second, "earlier": [first]}
     assert sorted(path.name for path in registry.folder.iterdir()) == sorted([first, second, "champion.json"])
 
 

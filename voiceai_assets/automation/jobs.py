@@ -5,7 +5,6 @@ from typing import Any
 import dagster as dg
 
 from voiceai_assets import retention
-from voiceai_assets.assets.abandonment import MODEL
 from voiceai_assets.assets.common import PipelineResource
 from voiceai_assets.assets.governance import REPORT
 
@@ -19,8 +18,8 @@ def daily_job() -> Any:
         "daily_job",
         # seeds and staging views are the same for every day: the dbt step sees to them when their code changed
         selection=dg.AssetSelection.all()
-        - dg.AssetSelection.assets(MODEL, REPORT)
-        - dg.AssetSelection.groups("staging", "reference"),
+        - dg.AssetSelection.assets(REPORT)
+        - dg.AssetSelection.groups("staging", "reference", "models"),
         description="Landing to certified dashboards with every check, for one day or a range of days.",
     )
 
@@ -35,11 +34,11 @@ def publish_job() -> Any:
 
 
 def train_job() -> Any:
-    """The abandonment model on all certified days."""
+    """The abandonment model on all certified days, and the champion if the model's criteria hold."""
     return dg.define_asset_job(
         "train_job",
-        selection=dg.AssetSelection.assets(MODEL),
-        description="Train the abandonment model on certified days.",
+        selection=dg.AssetSelection.groups("models"),
+        description="Train the abandonment model on certified days; the champion changes if the criteria hold.",
     )
 
 

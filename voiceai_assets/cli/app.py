@@ -304,7 +304,12 @@ def report(
 
 @app.command()
 def train() -> None:
-    """Train the abandonment model on all certified days."""
+    """Train the abandonment model on all certified days; it becomes the champion if its criteria hold.
+
+    Exit status: 0 trained, 2 refused by its criteria (the champion stays), 1 something failed.
+    """
+    from voiceai_assets.cli.models import verdict_of_training
+    from voiceai_assets.models.abandonment.registry import Registry
     from voiceai_assets.runs import run_training
 
     pipeline = _pipeline()
@@ -312,9 +317,46 @@ def train() -> None:
         outcome = run_training(pipeline)
     for failure in outcome.failures:
         errors.print(f"[red]{failure}[/]")
-    if outcome.success:
-        console.print(f"[green]trained[/]; the card lies in {pipeline.settings.models}")
-    raise typer.Exit(0 if outcome.success else _FAILED)
+    if not outcome.failures:
+        colour = "green" if outcome.success else "yellow"
+        console.print(f"[{colour}]trained[/]: {verdict_of_training(Registry(pipeline.settings.models))}")
+        console.print(f"each version's card.md lies in {pipeline.settings.models}; `voiceai models list` compares them")
+    raise typer.Exit(_FAILED if outcome.failures else 0 if outcome.success else _BLOCKED)
+
+
+models = typer.Typer(help="Versions of the abandonment model: list, promote, rollback.", no_args_is_help=True)
+app.add_typer(models, name="models")
+
+
+@models.command("list")
+def models_list() -> None:
+    """Every version, the champion first, with what its criteria found."""
+    from voiceai_assets.cli import models as command
+    from voiceai_assets.models.abandonment.registry import Registry
+
+    raise typer.Exit(command.show(Registry(load_settings().models), console))
+
+
+@models.command("promote")
+def models_promote(
+    version: Annotated[str, typer.Argument(help="As `voiceai models list` names it.")],
+    force: Annotated[bool, typer.Option("--force", help="Although its criteria refused it.")] = False,
+) -> None:
+    """Make a version the champion; the scoring service picks it up within a second."""
+    from voiceai_assets.cli import models as command
+    from voiceai_assets.models.abandonment.registry import Registry
+
+    registry = Registry(load_settings().models)
+    raise typer.Exit(command.promote(registry, version, console, errors, is_forced=force))
+
+
+@models.command("rollback")
+def models_rollback() -> None:
+    """Make the champion before this one the champion again."""
+    from voiceai_assets.cli import models as command
+    from voiceai_assets.models.abandonment.registry import Registry
+
+    raise typer.Exit(command.rollback(Registry(load_settings().models), console, errors))
 
 
 @app.command()

@@ -34,9 +34,11 @@ def first_run(pipeline: Pipeline, console: Console, *, with_sample: bool) -> Non
     if due:
         console.print(f"running {len(due)} day(s): {', '.join(sorted(set(due.values())))}")
         run_with_bar(pipeline, sorted(due), console)
+    from voiceai_assets.cli.models import verdict_of_training
     from voiceai_assets.models.abandonment.registry import Registry  # scikit-learn: only when a model may be missing
 
-    if Registry(settings.models).champion() is None:
+    if Registry(settings.models).candidate() is None:
         with console.status("training the abandonment model"):
             outcome = run_training(pipeline)
-        console.print("the abandonment model is trained" if outcome.success else f"no model yet: {outcome.failures[0]}")
+        failed = f"no model yet: {outcome.failures[0]}" if outcome.failures else None
+        console.print(failed or f"the abandonment model is trained: {verdict_of_training(Registry(settings.models))}")

@@ -78,13 +78,13 @@ class Schema:
         return row
 
     def as_dict(self) -> dict[str, Any]:
-        """As the model card says it."""
-        return {"numeric": list(self.numeric), "levels": {name: list(levels) for name, levels in self.levels.items()}}
+        """As the model card says it; pairs and no mapping, because JSON with sorted keys would change the columns."""
+        return {"numeric": list(self.numeric), "levels": [[name, list(levels)] for name, levels in self.levels.items()]}
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Schema:
         """Of a model card."""
-        return cls(tuple(value["numeric"]), {name: tuple(levels) for name, levels in value["levels"].items()})
+        return cls(tuple(value["numeric"]), {name: tuple(levels) for name, levels in value["levels"]})
 
 
 def _texts(column: pd.Series) -> pd.Series:

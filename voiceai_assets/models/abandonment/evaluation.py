@@ -217,7 +217,7 @@ def weighted_slope(events: Integers, probabilities: Floats) -> Callable[[Floats]
             step = ((c * first - b * second) / determinant, (a * second - b * first) / determinant)
             intercept, found = intercept + step[0], found + step[1]
             if abs(step[0]) + abs(step[1]) < NEWTON_DONE:
-                return found
+                return float(found)
         return math.nan
 
     return slope

@@ -129,9 +129,9 @@ def _increases(result: TrainingResult, head: str) -> dict[str, Floats]:
     pipeline, rng = result.heads[head].pipeline, np.random.default_rng(result.config.seed)
     before = row_losses(outcomes.events, result.heads[head].predicted)
     columns: dict[str, list[int]] = {}
-    for index, group in enumerate(result.schema.groups()):
-        columns.setdefault(group or "other", []).append(index)
-    increases = {}
+    for index, name in enumerate(result.schema.groups()):
+        columns.setdefault(name or "other", []).append(index)
+    increases: dict[str, Floats] = {}
     for group, which in columns.items():
         total = np.zeros(len(matrix))
         for _ in range(REPEATS):

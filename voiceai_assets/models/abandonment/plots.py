@@ -1,6 +1,6 @@
-"""Pictures of a training result, as PNG bytes for asset metadata.
+"""Pictures of a training result, as PNG bytes for asset metadata and the card.
 
-Belongs here: drawing what ``evaluation`` measured. Does not belong here: measuring, writing files.
+Belongs here: drawing what ``evaluation`` and ``evidence`` measured. Does not belong here: measuring, writing files.
 Figures are made without pyplot: no global state, no display, safe in a server's threads.
 """
 
@@ -8,26 +8,115 @@ from __future__ import annotations
 
 import io
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from voiceai_assets.models.abandonment.evaluation import Evaluation
+from voiceai_assets.models.abandonment.evidence import Evidence
 from voiceai_assets.models.abandonment.training import TrainingResult
 
 INK, MUTED, POINTS = "#23303d", "#8a96a3", "#2f6f9f"
+OUTCOMES = {"abandoned": "#b3473f", "completed": "#2f6f9f", "transferred": "#b98a2f"}
 TITLES = {"hazard": "Gives up before the next turn", "landmark": "Session ends abandoned"}
+
+
+def pictures(result: TrainingResult, evidence: Evidence) -> dict[str, bytes]:
+    """File name -> PNG of everything that the card shows."""
+    return {
+        "reliability.png": calibration_png(result),
+        "roc_and_precision_recall.png": curves_png(result),
+        "importance.png": importance_png(evidence),
+        "hazard_by_turn.png": hazard_png(evidence),
+        "cumulative_incidence.png": incidence_png(evidence),
+    }
+
+
+def curves_png(result: TrainingResult) -> bytes:
+    """ROC above, precision and recall below, one column per head."""
+    figure = _figure(10, 8)
+    axes = figure.subplots(2, len(result.heads), squeeze=False)
+    for column, (name, head) in enumerate(result.heads.items()):
+        events = result.parts.outcomes[name].events
+        hit = events[np.argsort(-head.predicted, kind="stable")]
+        found, taken = np.cumsum(hit), np.arange(1, len(hit) + 1)
+        false = (taken - found) / max(1, len(hit) - found[-1])
+        recall = found / max(1, found[-1])
+        axes[0][column].plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle="--")
+        axes[0][column].plot(false, recall, color=POINTS, linewidth=1.4)
+        axes[0][column].set(xlabel="False alarms, share of those who stay", ylabel="Found, share of those who leave")
+        axes[0][column].set_title(TITLES[name], loc="left", color=INK, fontsize=12)
+        axes[1][column].axhline(head.evaluation.base_rate, color=MUTED, linewidth=1, linestyle="--")
+        axes[1][column].plot(recall, found / taken, color=POINTS, linewidth=1.4)
+        axes[1][column].set(xlabel="Found, share of those who leave", ylabel="Right, share of alarms", ylim=(0, 1.02))
+        for row in axes:
+            _calm(row[column])
+    return _png(figure)
+
+
+def importance_png(evidence: Evidence) -> bytes:
+    """Permutation importance of each group with its interval, one column per head."""
+    figure = _figure(10, 3.6)
+    axes = figure.subplots(1, len(evidence.claims), squeeze=False)[0]
+    for axis, (head, claim) in zip(axes, evidence.claims.items(), strict=True):
+        ranked = sorted(claim.importance.items(), key=lambda item: item[1].value or 0.0)
+        for row, (_, found) in enumerate(ranked):
+            if found.value is not None and found.low is not None and found.high is not None:
+                axis.plot([found.low, found.high], [row, row], color=MUTED, linewidth=2)
+                axis.plot([found.value], [row], color=POINTS, marker="o", markersize=6)
+        axis.axvline(0, color=MUTED, linewidth=1)
+        axis.set_yticks(range(len(ranked)), [group for group, _ in ranked])
+        axis.set(xlabel="Log loss grows by (nats per turn)")
+        axis.set_title(f"{TITLES[head]}: ASR strongest? {claim.verdict}", loc="left", color=INK, fontsize=11)
+        _calm(axis)
+    return _png(figure)
+
+
+def hazard_png(evidence: Evidence) -> bytes:
+    """Share that gives up at each turn, of those who reached it."""
+    figure = _figure(7, 3.6)
+    axis = figure.subplots()
+    for turn in evidence.hazard_by_turn:
+        found = turn.hazard
+        if found.value is not None and found.low is not None and found.high is not None:
+            axis.plot([turn.k, turn.k], [found.low, found.high], color=MUTED, linewidth=2)
+            axis.plot([turn.k], [found.value], color=POINTS, marker="o", markersize=6)
+    axis.set(xlabel="Turn", ylabel="Share that gives up then", ylim=(0, None))
+    _calm(axis)
+    return _png(figure)
+
+
+def incidence_png(evidence: Evidence) -> bytes:
+    """Share of all sessions that have ended so by each turn."""
+    figure = _figure(7, 3.6)
+    axis = figure.subplots()
+    for outcome, curve in evidence.incidence.by_outcome.items():
+        axis.step(evidence.incidence.k, curve, where="post", linewidth=1.6, label=outcome, color=OUTCOMES[outcome])
+    axis.set(xlabel="Turn", ylabel="Share of all sessions", ylim=(0, 1))
+    axis.legend(frameon=False, fontsize=9)
+    _calm(axis)
+    return _png(figure)
 
 
 def calibration_png(result: TrainingResult) -> bytes:
     """Reliability diagram of both heads: mean prediction against share of events per bin, with rows per bin below."""
-    figure = Figure(figsize=(10, 6), dpi=110, facecolor="white", layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = _figure(10, 6)
     axes = figure.subplots(2, len(result.heads), height_ratios=(4, 1), squeeze=False)
     for column, (name, head) in enumerate(result.heads.items()):
         _reliability(axes[0][column], TITLES[name], head.evaluation)
         _counts(axes[1][column], head.evaluation)
         axes[1][column].set_xlim(axes[0][column].get_xlim())
+    return _png(figure)
+
+
+def _figure(width: float, height: float) -> Figure:
+    figure = Figure(figsize=(width, height), dpi=110, facecolor="white", layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _png(figure: Figure) -> bytes:
     target = io.BytesIO()
     figure.savefig(target, format="png", metadata={"Software": None})  # no version string: equal results, equal bytes
     return target.getvalue()

@@ -1,10 +1,11 @@
 """Versions of the model on disk: immutable folders, named by what they contain, and a pointer to the champion.
 
-Belongs here: writing, checking and reading ``<models>/abandonment/<version>/``.
-Does not belong here: deciding which version deserves to be champion, training.
+Belongs here: writing, checking and reading ``<models>/abandonment/<version>/``, the pointer and the verdicts.
+Does not belong here: deciding which version deserves to be champion (``promotion``), training.
 
-A version is ``hazard.skops``, ``landmark.skops`` and ``card.json``. Its name is the start of a sha256 over all three:
-loading proves that nothing was changed since. Files are read by skops only: pickle and joblib run code when loaded.
+A version is ``hazard.skops``, ``landmark.skops``, ``card.json``, and what people read: ``card.md`` and pictures. Its
+name is the start of a sha256 over all of them: loading proves that nothing was changed since. Files are read by skops
+only: pickle and joblib run code when loaded.
 """
 
 from __future__ import annotations
@@ -38,8 +39,10 @@ from voiceai_assets.models.abandonment.training import HEADS, TrainingResult, pr
 NAME = "abandonment"
 CARD = "card.json"
 CHAMPION = "champion.json"
+CANDIDATE = "candidate.json"
+VERDICTS = "verdicts"
 VERSION_PATTERN = re.compile(r"[0-9a-f]{12}")
-LIBRARIES = ("numpy", "pandas", "scikit-learn", "scipy", "skops")
+LIBRARIES = ("numpy", "pandas", "scikit-learn", "scipy", "skops", "statsmodels")
 
 #: What our pipelines hold beyond the types that skops trusts by itself. Anything else is refused: a model file is
 #: untrusted input, and a type that constructs itself from a file may run code.
@@ -92,7 +95,14 @@ class Registry:
             return []
         return sorted(path.name for path in self.folder.iterdir() if VERSION_PATTERN.fullmatch(path.name))
 
-    def save(self, result: TrainingResult, data_versions: Mapping[str, Any], code_revision: str) -> str:
+    def save(
+        self,
+        result: TrainingResult,
+        data_versions: Mapping[str, Any],
+        code_revision: str,
+        extra: Mapping[str, Any] | None = None,
+        attachments: Mapping[str, bytes] | None = None,
+    ) -> str:
         """Write a version and return its name; saving the same training twice gives the same version.
 
         There is no wall clock in a version. It appears at once (temporary folder, then rename) and is read-only.
@@ -101,6 +111,8 @@ class Registry:
             result: from ``training.train``.
             data_versions: day -> load id or certificate (text, or a mapping of texts) of what was trained on.
             code_revision: of this package.
+            extra: what else the card says, as plain data.
+            attachments: file name -> content, for people: never read by scoring.
 
         Raises:
             RegistryError: when a pipeline holds a type that could not be loaded again.
@@ -108,7 +120,8 @@ class Registry:
         files = {f"{name}.skops": _canonical(skops.io.dumps(head.pipeline)) for name, head in result.heads.items()}
         for name, content in files.items():
             _trusted_types(content, name)
-        files[CARD] = _json(_card(result, data_versions, code_revision))
+        files[CARD] = _json({**_card(result, data_versions, code_revision), "extra": extra or {}})
+        files |= attachments or {}
         version = _version(files)
         target = self.folder / version
         if target.is_dir():
@@ -152,17 +165,28 @@ class Registry:
         return ModelVersion(version, card, pipelines)
 
     def set_champion(self, version: str) -> None:
-        """Point to the version that scores from now on.
+        """Point to the version that scores from now on; the one before can be rolled back to.
 
         Raises:
             RegistryError: when it cannot be loaded; the old champion stays.
         """
         self.load(version)
-        handle, draft = tempfile.mkstemp(prefix=f".{CHAMPION}.", dir=self.folder)
-        with os.fdopen(handle, "wb") as file:
-            file.write(_json({"version": version}))
-        Path(draft).chmod(0o644)
-        Path(draft).replace(self.folder / CHAMPION)
+        current, earlier = self._pointer()
+        if version != current:
+            self._write(CHAMPION, {"version": version, "earlier": [*earlier, *([current] if current else [])]})
+
+    def rollback(self) -> str:
+        """Point to the champion before this one again, and return it.
+
+        Raises:
+            RegistryError: when there was none, or it can no longer be loaded.
+        """
+        _, earlier = self._pointer()
+        if not earlier:
+            raise RegistryError("there is no earlier champion to go back to")
+        self.load(earlier[-1])
+        self._write(CHAMPION, {"version": earlier[-1], "earlier": earlier[:-1]})
+        return earlier[-1]
 
     def champion(self) -> str | None:
         """The version that scores now, or None before the first one.
@@ -170,23 +194,60 @@ class Registry:
         Raises:
             RegistryError: when the pointer cannot be read.
         """
-        path = self.folder / CHAMPION
+        return self._pointer()[0]
+
+    def record_verdict(self, version: str, verdict: Mapping[str, Any]) -> None:
+        """Say what the criteria found of a version; it is the candidate until another one is judged."""
+        (self.folder / VERDICTS).mkdir(parents=True, exist_ok=True)
+        self._write(f"{VERDICTS}/{_checked_name(version)}.json", verdict)
+        self._write(CANDIDATE, {"version": version})
+
+    def verdict(self, version: str) -> dict[str, Any] | None:
+        """What the criteria found, or None for a version that never was a candidate."""
+        return self._document(f"{VERDICTS}/{_checked_name(version)}.json")
+
+    def candidate(self) -> str | None:
+        """The version that was judged last."""
+        found = self._document(CANDIDATE)
+        return None if found is None else _checked_name(found.get("version"))
+
+    def _pointer(self) -> tuple[str | None, list[str]]:
+        found = self._document(CHAMPION)
+        if found is None:
+            return None, []
+        earlier = found.get("earlier", [])
+        if not isinstance(earlier, list):
+            raise RegistryError(f"{self.folder / CHAMPION} is not a champion pointer: set the champion again")
+        return _checked_name(found.get("version")), [_checked_name(name) for name in earlier]
+
+    def _document(self, name: str) -> dict[str, Any] | None:
+        path = self.folder / name
         try:
-            named = json.loads(path.read_text(encoding="utf-8"))["version"]
+            found = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError) as error:
-            raise RegistryError(f"{path} is not a champion pointer: set the champion again") from error
-        return _checked_name(named)
+        except ValueError as error:
+            raise RegistryError(f"{path} cannot be read: train or set the champion again") from error
+        if not isinstance(found, dict):
+            raise RegistryError(f"{path} cannot be read: train or set the champion again")
+        return found
+
+    def _write(self, name: str, content: Mapping[str, Any]) -> None:
+        """At once: a reader sees the old document or the new one."""
+        path = self.folder / name
+        handle, draft = tempfile.mkstemp(prefix=".draft.", dir=path.parent)
+        with os.fdopen(handle, "wb") as file:
+            file.write(_json(content))
+        Path(draft).chmod(0o644)
+        Path(draft).replace(path)
 
     def _read(self, version: str) -> dict[str, bytes]:
         folder = self.folder / _checked_name(version)
-        names = [*(f"{head}.skops" for head in HEADS), CARD]
-        try:
-            files = {name: (folder / name).read_bytes() for name in names}
-        except FileNotFoundError as error:
+        needed = {*(f"{head}.skops" for head in HEADS), CARD}
+        files = {path.name: path.read_bytes() for path in folder.iterdir()} if folder.is_dir() else {}
+        if not needed <= files.keys():
             known = ", ".join(self.versions()) or "none"
-            raise RegistryError(f"no complete version {version} in {self.folder}; known: {known}") from error
+            raise RegistryError(f"no complete version {version} in {self.folder}; known: {known}")
         if _version(files) != version:
             raise RegistryError(f"version {version} was changed after it was saved: delete {folder} and train again")
         return files
