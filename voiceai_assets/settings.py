@@ -82,6 +82,7 @@ class Settings(BaseSettings):
     bind_host: str = Field(default="127.0.0.1", description="address that the web servers listen on")
     dagster_port: int = Field(default=3000, ge=1, le=65535, description="port of the Dagster UI")
     dashboard_port: int = Field(default=8050, ge=1, le=65535, description="port of the dashboards")
+    scoring_port: int = Field(default=8060, ge=1, le=65535, description="port of the scoring service")
 
     @property
     def landing(self) -> Path:

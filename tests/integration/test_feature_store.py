@@ -1,4 +1,4 @@
-"""The feature store on real calls: the mart, the function for one session while it goes on, and what neither may know."""
+"""The feature store on real calls: the mart, the function for a session while it goes on, and what neither may know."""
 
 from __future__ import annotations
 

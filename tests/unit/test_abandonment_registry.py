@@ -50,7 +50,8 @@ def test_a_saved_version_predicts_the_same(registry: Registry, result: TrainingR
     predicted = loaded.predict(table)
     assert list(predicted.columns) == ["hazard", "landmark"]
     for name, head in result.heads.items():
-        assert np.array_equal(predicted[name], probabilities(head.pipeline, result.schema.matrix(table)))
+        expected = probabilities(head.pipeline, result.schema.matrix(table))
+        np.testing.assert_allclose(predicted[name], expected, rtol=0, atol=1e-12)
 
 
 def test_the_same_training_gives_the_same_version(
@@ -136,6 +137,42 @@ def test_a_foreign_type_is_refused_even_under_a_matching_name(registry: Registry
     with pytest.raises(RegistryError, match="refused"):
         registry.set_champion(forged)
     assert registry.champion() is None
+
+
+def test_a_boosted_version_predicts_the_same_and_a_tree_that_points_outside_itself_is_refused(
+    registry: Registry, table: pd.DataFrame
+) -> None:
+    boosted = train(table, TrainingConfig(resamples=5, kind="boosting"))
+    loaded = registry.load(registry.save(boosted, DATA, "rev1"))
+    expected = probabilities(boosted.heads["hazard"].pipeline, boosted.schema.matrix(table))
+    np.testing.assert_allclose(loaded.predict(table)["hazard"], expected, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(loaded.predict(table[:250])["hazard"], expected[:250], rtol=0, atol=1e-12)
+    evil = boosted.heads["hazard"].pipeline
+    evil["model"]._predictors[0][0].nodes["left"][0] = 1_000_000
+    with pytest.raises(RegistryError, match="points outside itself"):
+        load_model(skops.io.dumps(evil), "some.skops")
+
+
+def test_rolling_back_goes_to_the_champion_before(registry: Registry, result: TrainingResult) -> None:
+    first, second = registry.save(result, DATA, "rev1"), registry.save(result, DATA, "rev2")
+    with pytest.raises(RegistryError, match="no earlier champion"):
+        registry.rollback()
+    registry.set_champion(first)
+    registry.set_champion(second)
+    registry.set_champion(second)  # once more changes nothing
+    assert registry.rollback() == first
+    assert registry.champion() == first
+    with pytest.raises(RegistryError, match="no earlier champion"):
+        registry.rollback()
+
+
+def test_what_lies_beside_the_model_is_part_of_its_name(registry: Registry, result: TrainingResult) -> None:
+    version = registry.save(result, DATA, "rev1", {"a": 1}, {"card.md": b"words"})
+    assert registry.card(version)["extra"] == {"a": 1}
+    (registry.folder / version / "card.md").chmod(0o644)
+    (registry.folder / version / "card.md").write_bytes(b"other words")
+    with pytest.raises(RegistryError, match="changed after it was saved"):
+        registry.load(version)
 
 
 def test_a_pipeline_that_could_not_be_loaded_again_is_not_saved(registry: Registry, result: TrainingResult) -> None:

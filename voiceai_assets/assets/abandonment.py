@@ -68,14 +68,14 @@ def abandonment_model_asset() -> dg.AssetsDefinition:
         owners=OWNERS,
         description=(
             "Grain: one immutable version. Logistic regression against gradient boosting on session prefixes: after "
-            "each user turn, the chance that the caller gives up before the next one (hazard) and that the session ends "
-            "abandoned (landmark). Features know nothing of later turns; the latest days are the test; intervals "
+            "each user turn, the chance that the caller gives up before the next one (hazard) and that the session "
+            "ends abandoned (landmark). Features know nothing of later turns; the latest days are the test; intervals "
             "resample users. The card of a version says in words what was found."
         ),
     )
     def abandonment_model(
         context: dg.AssetExecutionContext, config: TrainModel, pipeline: dg.ResourceParam[PipelineResource]
-    ) -> dg.MaterializeResult[None]:
+    ) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster only knows it bare where there are checks
         # scikit-learn and matplotlib take two seconds to import: only where they are needed
         from voiceai_assets.models.abandonment import card, plots
         from voiceai_assets.models.abandonment.certified import read_certified_days
@@ -124,9 +124,7 @@ def abandonment_model_asset() -> dg.AssetsDefinition:
                 "leakage alarm": contest.result.leakage_alarm,
                 "card": dg.MetadataValue.md(attachments["card.md"].decode().split("## Pictures")[0]),
                 **{name.removesuffix(".png").replace("_", " "): _picture(png) for name, png in pictures.items()},
-                "metrics": records_table(
-                    _metric_rows(contest.result), ["head", "measure", "estimate", "95 % from", "to"]
-                ),
+                "metrics": measures,
             },
             check_results=_check_results(contest),
             data_version=dg.DataVersion(version),

@@ -359,6 +359,20 @@ def models_rollback() -> None:
     raise typer.Exit(command.rollback(Registry(load_settings().models), console, errors))
 
 
+@app.command(name="serve-model")
+def serve_model() -> None:
+    """Serve the champion's scores over HTTP: POST /score and /score/batch, GET /health, the manual under /docs.
+
+    A promotion or rollback is picked up within a second, without dropping a request.
+    """
+    from voiceai_assets.models.abandonment.registry import Registry
+    from voiceai_assets.scoring.service import serve
+
+    settings = load_settings()
+    console.print(f"scores on http://{settings.bind_host}:{settings.scoring_port}/docs (Ctrl-C stops them)")
+    serve(Registry(settings.models), settings.bind_host, settings.scoring_port)
+
+
 @app.command()
 def dashboard() -> None:
     """Serve the dashboards alone, connected as bi_reader."""

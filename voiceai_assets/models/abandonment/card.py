@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from inspect import cleandoc
 
+from voiceai_assets.models.abandonment.coefficients import Coefficient
 from voiceai_assets.models.abandonment.contest import Contest
 from voiceai_assets.models.abandonment.evaluation import Estimate
 from voiceai_assets.models.abandonment.evidence import CLAIM
@@ -168,10 +169,16 @@ def _odds(contest: Contest) -> list[str]:
         """
     )
     for head, found in contest.odds.items():
-        rows = [[c.name, f"{c.odds_ratio:.2f}", f"{c.low:.2f} to {c.high:.2f}", f"{c.p_value:.3f}"] for c in found]
+        rows = [[c.name, f"{c.odds_ratio:.2f}", *_uncertainty(c)] for c in found]
         lines += [f"{HEAD_WORDS[head].capitalize()}:", "", *_table(["Feature", "Odds ratio", "95 %", "p"], rows), ""]
     docs = [[feature.name, feature.group, feature.doc] for feature in CATALOGUE]
     return [*lines, "## Features", "", *_table(["Name", "Group", "Meaning"], docs), ""]
+
+
+def _uncertainty(found: Coefficient) -> list[str]:
+    if found.low is None or found.high is None or found.p_value is None:
+        return ["not computable", ""]
+    return [f"{found.low:.2f} to {found.high:.2f}", f"{found.p_value:.3f}"]
 
 
 def _limits(result: TrainingResult) -> list[str]:

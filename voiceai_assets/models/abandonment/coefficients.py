@@ -26,13 +26,16 @@ MOST_ODDS = 700.0  # exp overflows beyond
 
 @dataclass(frozen=True)
 class Coefficient:
-    """Odds ratio of a feature: per standard deviation for numbers, against all other values for a category's level."""
+    """Odds ratio of a feature: per standard deviation for numbers, against all other values for a category's level.
+
+    The interval is None where a value is so rare that the users who have it do not vary.
+    """
 
     name: str
     odds_ratio: float
-    low: float
-    high: float
-    p_value: float
+    low: float | None
+    high: float | None
+    p_value: float | None
 
 
 def coefficients(table: pd.DataFrame, schema: Schema, head: str) -> tuple[Coefficient, ...]:
@@ -56,12 +59,16 @@ def coefficients(table: pd.DataFrame, schema: Schema, head: str) -> tuple[Coeffi
         Coefficient(
             name=name,
             odds_ratio=float(np.exp(fit.params[index])),
-            low=float(np.exp(bounds[index, 0])),
-            high=float(np.exp(bounds[index, 1])),
-            p_value=float(fit.pvalues[index]),
+            low=_known(np.exp(bounds[index, 0])),
+            high=_known(np.exp(bounds[index, 1])),
+            p_value=_known(fit.pvalues[index]),
         )
         for index, name in enumerate(names, start=1)
     )
+
+
+def _known(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
 
 
 def _standardised(matrix: Floats, schema: Schema) -> tuple[Floats, list[str]]:

@@ -279,7 +279,9 @@ def slices_of(outcomes: Outcomes) -> dict[str, npt.NDArray[np.bool_]]:
     found = {f"turn {turn}": outcomes.turn == turn for turn in range(1, 6)}
     found["turn 6 and later"] = outcomes.turn >= 6
     for kind, values in outcomes.segments.items():
-        found |= {f"{kind} {value}": values == value for value in sorted({str(value) for value in values})}
+        names = sorted({str(value) for value in values})
+        if len(names) > 1:  # else it is everybody once more
+            found |= {f"{kind} {value}": values == value for value in names}
     return found
 
 

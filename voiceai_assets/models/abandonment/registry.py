@@ -26,15 +26,16 @@ from importlib.metadata import version as library_version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import skops.io
 from sklearn.pipeline import Pipeline
-from threadpoolctl import threadpool_limits
 
+from voiceai_assets.models.abandonment.compiled import Scorer, compiled
 from voiceai_assets.models.abandonment.encoding import Schema
 from voiceai_assets.models.abandonment.evaluation import Floats
 from voiceai_assets.models.abandonment.features import feature_hash
-from voiceai_assets.models.abandonment.training import HEADS, TrainingResult, probabilities
+from voiceai_assets.models.abandonment.training import HEADS, TrainingResult
 
 NAME = "abandonment"
 CARD = "card.json"
@@ -46,7 +47,8 @@ LIBRARIES = ("numpy", "pandas", "scikit-learn", "scipy", "skops", "statsmodels")
 
 #: What our pipelines hold beyond the types that skops trusts by itself. Anything else is refused: a model file is
 #: untrusted input, and a type that constructs itself from a file may run code.
-ALLOWED_TYPES = frozenset({"numpy.dtype"})
+#: A boosted tree is a table of nodes and constructs nothing; ``_check_trees`` keeps its indices inside its tables.
+ALLOWED_TYPES = frozenset({"numpy.dtype", "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"})
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date that a zip member can carry
 
@@ -69,8 +71,11 @@ class ModelVersion:
 
     def score(self, matrix: Floats) -> dict[str, Floats]:
         """Head -> probabilities of the rows of a matrix made by ``schema``."""
-        with threadpool_limits(limits=1):
-            return {name: probabilities(pipeline, matrix) for name, pipeline in self.pipelines.items()}
+        return {name: score(matrix) for name, score in self._scorers.items()}
+
+    @cached_property
+    def _scorers(self) -> dict[str, Scorer]:
+        return {name: compiled(pipeline) for name, pipeline in self.pipelines.items()}
 
     @cached_property
     def schema(self) -> Schema:
@@ -262,7 +267,21 @@ def load_model(content: bytes, name: str) -> Pipeline:
     model = skops.io.loads(content, trusted=_trusted_types(content, name))
     if not isinstance(model, Pipeline):
         raise RegistryError(f"{name}: holds a {type(model).__name__}, not a Pipeline")
+    _check_trees(model, name)
     return model
+
+
+def _check_trees(model: Pipeline, name: str) -> None:
+    """Compiled code walks the trees without looking: a forged index would read foreign memory, a cycle never end."""
+    boosting = model.steps[-1][1]
+    for predictor in (tree for trees in getattr(boosting, "_predictors", []) for tree in trees):
+        nodes = predictor.nodes
+        inner = nodes[nodes["is_leaf"] == 0]
+        own = np.flatnonzero(nodes["is_leaf"] == 0)
+        children = np.stack([inner["left"], inner["right"]]).astype(np.int64)
+        is_sound = (children > own).all() and (children < len(nodes)).all()
+        if not len(nodes) or not is_sound or (inner["feature_idx"] >= boosting.n_features_in_).any():
+            raise RegistryError(f"{name}: refused, since a tree points outside itself")
 
 
 def _trusted_types(content: bytes, name: str) -> list[str]:
