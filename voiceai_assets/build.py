@@ -9,7 +9,7 @@ import warnings
 
 import dagster as dg
 
-from voiceai_assets.assets.abandonment import abandonment_model_asset, champion_asset
+from voiceai_assets.assets.abandonment import abandonment_model_asset, champion_asset, scores_asset
 from voiceai_assets.assets.calls import call_signals_asset
 from voiceai_assets.assets.certified import certified_assets
 from voiceai_assets.assets.common import PipelineResource
@@ -22,6 +22,7 @@ from voiceai_assets.automation.jobs import (
     publish_job,
     report_job,
     retention_job,
+    score_job,
     standing_job,
     train_job,
 )
@@ -30,6 +31,7 @@ from voiceai_assets.automation.schedules import (
     repair_schedule,
     report_schedule,
     retention_schedule,
+    score_schedule,
     standing_schedule,
     train_schedule,
 )
@@ -59,10 +61,8 @@ def build_defs(
     warnings.filterwarnings("ignore", category=dg.PreviewWarning)
     settings = settings or load_settings()
     partitions = daily(settings)
-    jobs = {
-        job.name: job
-        for job in (daily_job(), publish_job(), train_job(), retention_job(), report_job(), standing_job())
-    }
+    every_job = (daily_job, publish_job, train_job, score_job, retention_job, report_job, standing_job)
+    jobs = {job.name: job for job in (define() for define in every_job)}
     assets = [
         turn_files_asset(partitions),
         raw_assets(partitions),
@@ -71,6 +71,7 @@ def build_defs(
         certified_assets(settings, partitions),
         abandonment_model_asset(),
         champion_asset(),
+        scores_asset(),
         report_asset(settings),
     ]
     return dg.Definitions(
@@ -82,6 +83,7 @@ def build_defs(
             daily_schedule(settings, partitions, jobs["daily_job"]),
             repair_schedule(settings, jobs["daily_job"]),
             train_schedule(settings, jobs["train_job"]),
+            score_schedule(settings, jobs["score_job"]),
             retention_schedule(settings, jobs["retention_job"]),
             report_schedule(settings, jobs["report_job"]),
             standing_schedule(settings, jobs["standing_job"]),

@@ -16,6 +16,7 @@ from voiceai_assets.versions import code_revision
 
 MODEL = dg.AssetKey(["models", "abandonment_model"])
 CHAMPION = dg.AssetKey(["models", "abandonment_champion"])
+SCORES = dg.AssetKey(["certified", "abandonment_scores"])
 PROMOTION = dg.AssetCheckSpec(
     "promotion_criteria_hold",
     asset=MODEL,
@@ -167,6 +168,47 @@ def champion_asset() -> dg.AssetsDefinition:
         )
 
     return abandonment_champion
+
+
+def scores_asset() -> dg.AssetsDefinition:
+    """Published turns scored by the champion."""
+
+    @dg.asset(
+        key=SCORES,
+        deps=[CHAMPION, certified_key("feature_session_prefix")],
+        group_name="models",
+        kinds={"postgres", "view"},
+        owners=OWNERS,
+        description=(
+            "Grain: one row per user turn (session_date, session_id, k), scored by the champion. A view: a score is "
+            "seen only beside the published rows it was computed from, and a day's scores only if each turn has one."
+        ),
+    )
+    def abandonment_scores(pipeline: dg.ResourceParam[PipelineResource]) -> dg.MaterializeResult[None]:
+        from voiceai_assets.models.abandonment.certified import read_certified_days
+        from voiceai_assets.models.abandonment.registry import Registry
+        from voiceai_assets.warehouse.scores import publish_scores, unscored_days
+
+        registry, warehouse = Registry(pipeline.settings.models), pipeline.pipeline.warehouse
+        champion = registry.champion()
+        if champion is None:
+            raise dg.Failure("no version is the champion, so nothing can be scored", allow_retries=False)
+        with warehouse.connect() as connection:
+            todo = unscored_days(connection, champion)
+            seen = 0
+            if todo:
+                days = read_certified_days(warehouse.reader, timeout_minutes=pipeline.settings.session_timeout_minutes)
+                table = days.table.assign(session_date=days.table["session_date"].astype(str))
+                table = table[table["session_date"].isin(todo)].reset_index(drop=True)
+                scored = table[["session_date", "session_id", "k"]].join(registry.load(champion).predict(table))
+                certificates = {day: days.versions[day]["certificate"] for day in todo if day in days.versions}
+                seen = publish_scores(connection, champion, scored, certificates)
+        return dg.MaterializeResult(
+            metadata={"model version": champion, "days scored": len(todo), "turns visible": seen},
+            data_version=dg.DataVersion(champion),
+        )
+
+    return abandonment_scores
 
 
 def _picture(png: bytes) -> dg.MetadataValue:

@@ -5,6 +5,7 @@ from typing import Any
 import dagster as dg
 
 from voiceai_assets import retention
+from voiceai_assets.assets.abandonment import SCORES
 from voiceai_assets.assets.common import PipelineResource
 from voiceai_assets.assets.governance import REPORT
 
@@ -57,6 +58,15 @@ def standing_job() -> Any:
         "standing_job",
         selection=dg.AssetSelection.checks_for_assets(REPORT),
         description="No day left failed or stale, no certified day without certificate, no mart that nobody governs.",
+    )
+
+
+def score_job() -> Any:
+    """Scores of the days that were published since, by the champion as it is."""
+    return dg.define_asset_job(
+        "score_job",
+        selection=dg.AssetSelection.assets(SCORES),
+        description="Score published turns that have no score of the champion yet.",
     )
 
 

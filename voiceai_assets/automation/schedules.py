@@ -143,3 +143,24 @@ def standing_schedule(settings: Settings, job: Any) -> dg.ScheduleDefinition:
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description="No day left failed or stale, no certified day without certificate, every mart governed.",
     )
+
+
+def score_schedule(settings: Settings, job: Any) -> dg.ScheduleDefinition:
+    """Scores yesterday at 05:30, when it has been published, where there is a champion."""
+
+    @dg.schedule(
+        name="score_schedule",
+        job=job,
+        cron_schedule="30 5 * * *",
+        execution_timezone=settings.source_timezone,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Published turns without a score of the champion, every morning.",
+    )
+    def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        from voiceai_assets.models.abandonment.registry import Registry  # scikit-learn takes two seconds
+
+        if Registry(settings.models).champion() is None:
+            return dg.SkipReason("no version is the champion yet")
+        return dg.RunRequest(run_key=f"scores {context.scheduled_execution_time.date()}")
+
+    return schedule

@@ -22,6 +22,7 @@ from voiceai_assets.warehouse.figures import record_figures
 from voiceai_assets.warehouse.marts import certified_marts
 from voiceai_assets.warehouse.readers import CHECKSUM, PERSONAL, columns_of, ensure_day_partition
 from voiceai_assets.warehouse.restatements import last_versions, record_restatement
+from voiceai_assets.warehouse.scores import forget_scores
 
 Connection = psycopg.Connection[Any]
 
@@ -126,6 +127,7 @@ def forget_versions(connection: Connection, pseudonyms: Sequence[str], sessions:
     for (day,) in seen:
         withdraw_day(connection, day)
     connection.execute("update governance.publications set is_pruned = true where publication_id = any(%s)", [ids])
+    forget_scores(connection, list(sessions))
     return len(ids)
 
 

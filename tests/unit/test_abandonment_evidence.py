@@ -1,0 +1,132 @@
+"""Curves, odds ratios and drift against figures worked out by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from voiceai_assets.models.abandonment import drift
+from voiceai_assets.models.abandonment.coefficients import coefficients
+from voiceai_assets.models.abandonment.encoding import Schema
+from voiceai_assets.models.abandonment.evaluation import Estimate
+from voiceai_assets.models.abandonment.evidence import cumulative_incidence, decide, hazard_by_turn
+from voiceai_assets.models.abandonment.features import mature, with_labels
+
+
+def _sessions(*ends: tuple[int, str]) -> pd.DataFrame:
+    rows = [
+        {
+            "session_date": "2026-08-01",
+            "session_id": f"s{n}",
+            "user_id": f"u{n}",
+            "k": float(k),
+            "final_outcome": outcome,
+        }
+        for n, (last, outcome) in enumerate(ends)
+        for k in range(1, last + 1)
+    ]
+    return with_labels(pd.DataFrame(rows))
+
+
+def test_incidence_counts_what_competes_and_loses_sight_of_what_goes_on() -> None:
+    table = _sessions((1, "abandoned"), (1, "completed"), (2, "in_progress"), (3, "abandoned"), (3, "transferred"))
+    curves = cumulative_incidence(table).by_outcome
+    # turn 1: 1/5 each; then 3 at risk, one lost from sight after turn 2; turn 3: 2 at risk of a survival of 3/5
+    assert curves["abandoned"][:3] == pytest.approx((0.2, 0.2, 0.2 + 0.6 / 2))
+    assert curves["completed"][:3] == pytest.approx((0.2, 0.2, 0.2))
+    assert curves["transferred"][2] == pytest.approx(0.3)
+
+
+def test_hazard_is_of_those_who_got_so_far() -> None:
+    table = _sessions(*[(1, "abandoned")] * 10, *[(2, "abandoned")] * 5, *[(2, "completed")] * 15)
+    hazards, difference = hazard_by_turn(table, 50, 1)
+    assert [(turn.k, turn.sessions) for turn in hazards] == [(1, 30), (2, 20)]
+    assert [turn.hazard.value for turn in hazards] == pytest.approx([10 / 30, 5 / 20])
+    assert difference.value == pytest.approx(10 / 30 - 5 / 20)
+
+
+def test_sessions_that_started_late_are_not_read_however_they_ended() -> None:
+    ends = pd.Timestamp("2026-08-01T12:00Z")
+    starts = pd.to_datetime(["2026-08-01T09:59Z", "2026-08-01T10:01Z", "2026-08-01T11:59Z"])
+    table = pd.DataFrame({"started_at": starts, "final_outcome": ["in_progress", "completed", "abandoned"]})
+    assert mature(table, ends, 2)["final_outcome"].tolist() == ["in_progress"]
+
+
+@pytest.mark.parametrize(
+    ("gain", "lead", "verdict"),
+    [
+        (Estimate(0.1, 0.05, 0.2), Estimate(0.1, 0.01, 0.2), "true"),
+        (Estimate(0.1, 0.05, 0.2), Estimate(0.1, -0.01, 0.2), "undecided"),
+        (Estimate(0.1, 0.05, 0.2), Estimate(-0.1, -0.2, -0.01), "false"),
+        (Estimate(0.1, -0.01, 0.2), Estimate(0.1, 0.01, 0.2), "undecided"),
+        (Estimate(0.1, None, None), Estimate(0.1, 0.01, 0.2), "undecided"),
+    ],
+)
+def test_the_claim_is_made_only_where_both_intervals_allow_it(gain: Estimate, lead: Estimate, verdict: str) -> None:
+    assert decide(gain, lead, "errors")[0] == verdict
+
+
+def test_the_stability_index_is_that_of_the_textbook() -> None:
+    # two bins: .5/.5 became .6/.4, (.1) ln(1.2) + (-.1) ln(.8)
+    assert drift.population_stability_index(np.array([0.5, 0.5]), np.array([0.6, 0.4])) == pytest.approx(
+        0.1 * np.log(1.2) - 0.1 * np.log(0.8)
+    )
+
+
+@pytest.mark.parametrize(("shift", "state"), [(0.0, "stable"), (0.35, "warn"), (1.0, "act")])
+def test_drift_is_noticed_by_its_size(shift: float, state: str) -> None:
+    rng = np.random.default_rng(1)
+    schema = Schema(("asr_now",), {"region": ("rural", "urban")})
+    then, now = (
+        pd.DataFrame({"asr_now": rng.normal(at, 1, 5000), "region": rng.choice(["rural", "urban"], 5000)})
+        for at in (0.0, shift)
+    )
+    assert drift.state(drift.stability(drift.reference(then, schema), now)) == state
+    assert drift.state(drift.stability(drift.reference(then, schema), now[:999])) == "too few rows"
+
+
+def test_a_new_value_of_a_category_and_values_that_went_missing_are_drift() -> None:
+    schema = Schema(("asr_now",), {"region": ("rural", "urban")})
+    then = pd.DataFrame({"asr_now": np.linspace(0, 1, 2000), "region": ["rural", "urban"] * 1000})
+    moved = drift.stability(drift.reference(then, schema), then.assign(region="abroad"))
+    assert moved["region"] > drift.ACT
+    gone = drift.stability(drift.reference(then, schema), then.assign(asr_now=np.nan))
+    assert gone["asr_now"] > drift.ACT
+
+
+def test_odds_ratios_allow_for_callers_who_come_back() -> None:
+    rng = np.random.default_rng(2)
+    user = np.repeat(np.arange(200), 20)  # every caller 20 times, with the same value and the same luck
+    value, luck = rng.normal(size=200)[user], rng.normal(0, 1, 200)[user]
+    event = (rng.uniform(size=4000) < 1 / (1 + np.exp(1.5 - 0.5 * value - luck))).astype(int)
+    table = pd.DataFrame(
+        {
+            "session_date": "2026-08-01",
+            "session_id": np.arange(4000).astype(str),
+            "user_id": user.astype(str),
+            "k": value,
+            "label_hazard": event,
+        }
+    )
+    (clustered,) = coefficients(table, Schema(("k",), {}), "hazard")
+    (naive,) = coefficients(table.assign(user_id=None), Schema(("k",), {}), "hazard")
+    assert clustered.odds_ratio == pytest.approx(naive.odds_ratio)
+    assert np.log(clustered.high / clustered.low) > 1.8 * np.log(naive.high / naive.low)
+
+
+def test_a_column_that_repeats_another_gets_no_coefficient() -> None:
+    rng = np.random.default_rng(3)
+    value = rng.normal(size=500)
+    table = pd.DataFrame(
+        {
+            "session_date": "2026-08-01",
+            "session_id": np.arange(500).astype(str),
+            "user_id": None,
+            "k": value,
+            "asr_now": 2 * value + 1,
+            "error_now": 0.0,
+            "label_hazard": (rng.uniform(size=500) < 0.3).astype(int),
+        }
+    )
+    assert len(coefficients(table, Schema(("k", "asr_now", "error_now"), {}), "hazard")) == 1
