@@ -41,7 +41,7 @@ def _rows(table: pd.DataFrame, last: pd.Series, k: int) -> pd.DataFrame:
 
 
 def _changed(turns: pd.DataFrame, last: pd.Series, k: int) -> pd.DataFrame:
-    """Other values in every later turn, and each of them once more as a turn that did not happen."""
+    """Other values in every later turn, and one turn more at the end of every session."""
     rng = np.random.default_rng(k)
     later = (turns["session_id"].isin(last) & (turns["turn_number"] > k)).to_numpy()
     changed = turns.copy()
@@ -51,7 +51,10 @@ def _changed(turns: pd.DataFrame, last: pd.Series, k: int) -> pd.DataFrame:
     changed.loc[later, "is_error_turn"] = ~changed.loc[later, "is_error_turn"].astype(bool)
     for name in ("user_type", "language", "channel", "region", "module"):
         changed.loc[later, name] = "changed"
-    return pd.concat([changed, changed[later].assign(turn_number=lambda frame: frame["turn_number"] + 50)])
+    ends = (
+        changed[changed["session_id"].isin(last)].sort_values("turn_number").drop_duplicates("session_id", keep="last")
+    )
+    return pd.concat([changed, ends.assign(turn_number=ends["turn_number"] + 1, asr_confidence=0.5)])
 
 
 def _ended_otherwise(sessions: pd.DataFrame, last: pd.Series) -> pd.DataFrame:

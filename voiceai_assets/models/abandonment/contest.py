@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from voiceai_assets.models.abandonment import drift
 from voiceai_assets.models.abandonment.coefficients import Coefficient, coefficients
@@ -85,6 +86,12 @@ def compete(table: pd.DataFrame, config: TrainingConfig, champion: ModelVersion 
     Raises:
         NotEnoughData: as ``training.train``.
     """
+    # trees wake all cores for each prediction, which takes longer than the prediction where others use them
+    with threadpool_limits(limits=1):
+        return _compete(table, config, champion)
+
+
+def _compete(table: pd.DataFrame, config: TrainingConfig, champion: ModelVersion | None) -> Contest:
     kinds: tuple[Kind, ...] = ("logistic", "boosting")
     results = {kind: train(table, replace(config, kind=kind)) for kind in kinds}
     logistic, boosting = results["logistic"], results["boosting"]
