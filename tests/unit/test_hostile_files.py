@@ -228,6 +228,14 @@ def test_the_same_content_under_two_names_counts_once(tmp_path: Path) -> None:
     assert (load.rows_in, load.rows_loaded, load.rows_duplicate) == (2, 1, 1)
 
 
+def test_a_line_of_blanks_is_no_record_whatever_stands_beside_it(tmp_path: Path) -> None:
+    """Found by the fuzz target: blanks counted as a refused record unless the block held an empty line as well."""
+    land(tmp_path, line() + b"     \n" + line(turn_number=2))
+    assert (len(take_in(tmp_path).rows), take_in(tmp_path).refused) == (2, [])
+    land(tmp_path, line() + b"     \n\n" + line(turn_number=2))
+    assert (len(take_in(tmp_path).rows), take_in(tmp_path).refused) == (2, [])
+
+
 def test_a_file_of_nothing_but_noise_is_booked_as_noise(tmp_path: Path) -> None:
     land(tmp_path, os.urandom(100_000))
     taken = take_in(tmp_path)
