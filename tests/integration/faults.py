@@ -33,6 +33,8 @@ from voiceai_assets.warehouse.server import leave_embedded
 
 DAY = "2026-08-01"
 TURNS_PER_SESSION = 10
+#: Seconds after which something hangs. A step takes one or two, but a busy machine has made it wait for a minute.
+PATIENCE = 400
 #: The same key everywhere, so that two homes give the same pseudonyms, load ids and certificates.
 SETTINGS: dict[str, Any] = {"pseudonym_key": "the same key in every test"}
 
@@ -116,7 +118,7 @@ def stop_server(world: World, how: signal.Signals = signal.SIGINT) -> None:
     with contextlib.suppress(FileNotFoundError, psutil.NoSuchProcess):
         server = postmaster(world)
         server.send_signal(how)
-        server.wait(30)
+        server.wait(PATIENCE)
 
 
 def reopen(world: World) -> None:
@@ -178,7 +180,7 @@ class Run:
     outcome: Outcome | None = None
     error: str = ""
 
-    def listen(self, until: int | None = None, timeout: float = 120) -> bool:
+    def listen(self, until: int | None = None, timeout: float = PATIENCE) -> bool:
         """Hear reports until so many steps are done, or to the end; False where the run ended before."""
         deadline = time.monotonic() + timeout
         while until is None or len(self.steps) < until:
@@ -203,10 +205,10 @@ class Run:
         self.process.join()
         self.listen()
 
-    def finish(self, timeout: float = 120) -> Outcome:
+    def finish(self, timeout: float = PATIENCE) -> Outcome:
         """Wait for the end."""
         self.listen(timeout=timeout)
-        self.process.join(30)
+        self.process.join(PATIENCE)
         assert self.outcome is not None, self.error or f"the run ended with {self.process.exitcode} and no word"
         return self.outcome
 

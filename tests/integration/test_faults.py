@@ -27,6 +27,7 @@ import pytest
 
 from tests.integration.faults import (
     DAY,
+    PATIENCE,
     TURNS_PER_SESSION,
     Disk,
     Run,
@@ -53,8 +54,9 @@ from voiceai_assets.warehouse.server import leave_embedded
 OLD, NEW = (20_000, 1), (60_000, 2)
 EMBEDDED = pytest.mark.skipif("TEST_DATABASE_URL" in os.environ, reason="breaks the server, so it brings its own")
 
-#: Kills, restarts and whole erasures take minutes: `make test-slow`.
-pytestmark = pytest.mark.slow
+#: Kills and restarts take minutes, on a machine that others use many: `make test-slow`. What must not hang has limits
+#: of its own (`faults.PATIENCE`).
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 
 @dataclass(frozen=True)
@@ -162,8 +164,6 @@ def test_a_run_killed_while_it_writes_the_lake_leaves_no_draft(world_with_old_da
 
 
 @EMBEDDED
-@pytest.mark.slow
-@pytest.mark.timeout(900)
 def test_twenty_kills_in_every_step_leave_no_trace(world_with_old_day: World, prepared: Prepared) -> None:
     fell = assert_killed_runs_leave_no_trace(world_with_old_day, prepared, kills=20, seed=20260801)
     assert len(fell) >= len(prepared.seconds) - 1, f"the kills missed some steps: {fell}"
@@ -214,8 +214,6 @@ def test_a_server_that_restarts_during_copy_costs_one_run(world_with_old_day: Wo
 
 
 @EMBEDDED
-@pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_a_server_that_restarts_at_any_moment_costs_one_run(world_with_old_day: World, prepared: Prepared) -> None:
     world = world_with_old_day
     draw = random.Random(20260802)
@@ -227,7 +225,7 @@ def test_a_server_that_restarts_at_any_moment_costs_one_run(world_with_old_day: 
         stop_server(world, signal.SIGQUIT)
         reopen(world)
         started.listen()
-        started.process.join(60)
+        started.process.join(PATIENCE)
         assert started.process.exitcode is not None, f"the run hangs after {started.steps}"
     land_day(world, *NEW)
     assert run(world).outcome.success
@@ -266,8 +264,6 @@ def test_two_runs_of_one_day_at_once_give_what_one_gives(world_with_old_day: Wor
 
 
 @EMBEDDED
-@pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_two_runs_of_one_day_a_moment_apart_give_what_one_gives(world_with_old_day: World, prepared: Prepared) -> None:
     draw = random.Random(20260803)
     pauses = [draw.random() * sum(prepared.seconds[1:]) for _ in range(12)]
@@ -299,7 +295,7 @@ def test_a_full_disk_costs_one_run(disk: Disk, prepared: Prepared, free_megabyte
         disk.fill(free_megabytes)
         started = start_run(world)
         started.listen()
-        started.process.join(60)
+        started.process.join(PATIENCE)
         disk.free()
         assert "No space left on device" in said(started)
         reopen(world)  # where the log itself did not fit, the server has stopped
