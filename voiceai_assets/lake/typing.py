@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 
 from voiceai_assets.adapters.base import Table
 from voiceai_assets.contracts.fields import Contract, Field, Kind
@@ -48,6 +49,26 @@ def known_columns(table: Table) -> frozenset[str]:
 def missing_columns(table: Table, block: Block) -> list[str]:
     """Required columns that a file with a header does not have."""
     return [] if block.columns is None else [name for name in table.required if name not in block.columns]
+
+
+@functools.cache
+def narrowed(table: Table, present: frozenset[str]) -> Table:
+    """The table as far as a block has its columns: a contract has sixty fields, an emitter sends twenty.
+
+    What no record of a block holds need not be looked for in each of a million records; it took a third of the time.
+    """
+    json = set(table.json)
+
+    def without_absent(match: re.Match[str]) -> str:
+        name = (match[1] or match[2]).replace('""', '"')
+        return match[0] if name in present else f"CAST(NULL AS {'JSON' if name in json else 'VARCHAR'})"
+
+    mapping = {
+        name: _COLUMN.sub(without_absent, expression)
+        for name, expression in table.mapping.items()
+        if not (mentioned := columns_in([expression])) or mentioned & present
+    }
+    return replace(table, mapping=mapping)
 
 
 def days_sql(table: Table, block: Block, relation: str, *, is_first: bool, lookup: str | None) -> str:
@@ -102,11 +123,12 @@ def typed_rows_sql(
     contract = table.contract
     fields = contract.fields
     unknown = block.unknown_sql(known_columns(table)) if has_unknown_keys else "CAST(NULL AS JSON)"
-    raws = ",\n    ".join(f"{_raw(f, table)} AS {_r(f)}" for f in fields)
-    typed = ",\n    ".join(f"{_typed(f)} AS {quoted(f.name)}" for f in fields)
-    optional = [f for f in fields if not f.required and f.kind is not Kind.TEXT]
-    wrong = ", ".join(f"CASE WHEN {_is_wrong_type(f)} THEN '{f.name}' END" for f in optional)
-    any_wrong = " OR ".join(_is_wrong_type(f) for f in optional)  # lists are made for the few rows that need one
+    given = [f for f in fields if f.required or f.name in table.mapping]
+    raws = ",\n    ".join(f"{_raw(f, table)} AS {_r(f)}" for f in given)
+    typed = ",\n    ".join(f"{_typed(f) if f in given else _not_given(f)} AS {quoted(f.name)}" for f in fields)
+    optional = [f for f in given if not f.required and f.kind is not Kind.TEXT]
+    wrong = ", ".join(f"CASE WHEN {_is_wrong_type(f)} THEN '{f.name}' END" for f in optional) or "NULL"
+    any_wrong = " OR ".join(_is_wrong_type(f) for f in optional) or "false"  # lists are made for rows that need one
     wrong_pairs = ", ".join(f"'{f.name}', CASE WHEN {_is_wrong_type(f)} THEN {_r(f)} END" for f in optional)
     plain = ", ".join(f"{_finished(f, contract)} AS {quoted(f.name)}" for f in fields if f.name != "extra")
     own_day = f"CAST({quoted(contract.time_field)} AS DATE)" if contract.time_field else "CAST(NULL AS DATE)"
@@ -114,16 +136,19 @@ def typed_rows_sql(
     if lookup and table.day_of:
         day, join, key = f"coalesce(l.day, {own_day})", f"LEFT JOIN {lookup} l ON l.key = day_key", table.day_of.by
     unread = "s IS NULL" if is_first else "false"
+    # where the text of a record has to be put together (Parquet), it is for refused ones only
+    carried = block.text_columns
+    carry = ", ".join(carried)
     return f"""
 WITH source AS MATERIALIZED (
-  SELECT line, {block.text_sql()} AS text, problem,
+  SELECT line, {carry}, problem,
          {block.record_sql(_wanted(table), set(table.json) & _wanted(table))} AS s, {unknown} AS unknown
   FROM {relation}
 ), items AS (
   SELECT *, {f"unnest(CASE WHEN s IS NULL THEN [NULL] ELSE {table.explode} END)" if table.explode else "NULL"} AS item
   FROM source
 ), raws AS (
-  SELECT line, text, problem, s IS NULL AS is_unread, unknown, {key} AS day_key,
+  SELECT line, {carry}, problem, s IS NULL AS is_unread, unknown, {key} AS day_key,
     {raws}
   FROM items WHERE CASE WHEN s IS NULL THEN {unread} ELSE coalesce({table.where}, false) END
 ), typed AS (
@@ -135,7 +160,7 @@ WITH source AS MATERIALIZED (
     CASE WHEN {any_wrong} THEN list_filter([{wrong}], lambda name: name IS NOT NULL) END AS wrong
   FROM typed
 )
-SELECT line, refusal, CASE WHEN refusal IS NOT NULL THEN text END AS text, {plain},
+SELECT line, refusal, CASE WHEN refusal IS NOT NULL THEN {block.text_sql()} END AS text, {plain},
   CASE WHEN wrong IS NOT NULL
        THEN json_merge_patch(coalesce(extra, '{{}}'), coalesce(unknown, '{{}}'),
                              json_object('_invalid', json_merge_patch('{{}}', json_object({wrong_pairs}))))
@@ -178,6 +203,11 @@ def _typed(field: Field) -> str:
         case _:
             value = raw
     return f"coalesce({value}, '{field.default}')" if field.default else value
+
+
+def _not_given(field: Field) -> str:
+    """The value where no column says it."""
+    return f"CAST({literal(field.default) if field.default else 'NULL'} AS {field.kind.duckdb})"
 
 
 def _is_wrong_type(field: Field) -> str:

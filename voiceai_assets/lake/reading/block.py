@@ -86,9 +86,16 @@ class Block:
         # patching an empty object drops the members that are null
         return f"CASE WHEN {any_filled} THEN json_merge_patch('{{}}', json_object({members})) END"
 
+    @property
+    def text_columns(self) -> list[str]:
+        """Columns of ``rows`` that :meth:`text_sql` speaks of."""
+        return (
+            ["text"] if "text" in self.rows.column_names else [f"c{index}" for index in range(len(self.columns or ()))]
+        )
+
     def text_sql(self) -> str:
         """DuckDB: the record as text, for quarantine."""
-        if self.columns is None or "text" in self.rows.column_names:
+        if self.text_columns == ["text"]:
             return "text"
         members = ", ".join(f"{literal(name)}, {value}" for name, value in self._places.items())
         return f"CAST(json_object({members}) AS VARCHAR)"
