@@ -35,8 +35,9 @@ from voiceai_assets.lake.refine import LakeDay
 from voiceai_assets.partitions import first_day, today
 from voiceai_assets.pipeline import Pipeline
 from voiceai_assets.privacy.needles import Needles
-from voiceai_assets.privacy.pseudonyms import load_pseudonymiser
+from voiceai_assets.privacy.pseudonyms import Pseudonymiser
 from voiceai_assets.privacy.tombstones import Tombstones
+from voiceai_assets.rotation import WrongKeyError
 from voiceai_assets.runs import run_days
 from voiceai_assets.warehouse import erasure as tables
 from voiceai_assets.warehouse import ledger
@@ -123,8 +124,12 @@ class Report:
 
 def plan(pipeline: Pipeline, identifier: str, listen: Listener) -> Plan:
     """Look through landing, lake and tables, and change nothing."""
+    with pipeline.held_key() as pseudonymise:
+        return _plan(pipeline, pseudonymise, identifier, listen)
+
+
+def _plan(pipeline: Pipeline, pseudonymise: Pseudonymiser, identifier: str, listen: Listener) -> Plan:
     settings = pipeline.settings
-    pseudonymise = load_pseudonymiser(settings)
     pseudonym = pseudonymise(identifier)
     pipeline.look_into_landing(quiet_seconds=0)
     _fetch_lake(pipeline)
@@ -164,7 +169,18 @@ def plan(pipeline: Pipeline, identifier: str, listen: Listener) -> Plan:
 
 
 def carry_out(pipeline: Pipeline, chosen: Plan, listen: Listener) -> Report:
-    """Do it. Every step may be interrupted; the same command then goes on."""
+    """Do it. Every step may be interrupted; the same command then goes on.
+
+    Raises:
+        WrongKeyError: when the key was rotated since the plan was made.
+    """
+    with pipeline.held_key() as pseudonymise:
+        if pseudonymise.key_id != chosen.marks.pseudonymise.key_id:
+            raise WrongKeyError("the pseudonym key was rotated meanwhile; run the command again")
+        return _carry_out(pipeline, chosen, listen)
+
+
+def _carry_out(pipeline: Pipeline, chosen: Plan, listen: Listener) -> Report:
     settings = pipeline.settings
     needles = chosen.needles
     with pipeline.warehouse.connect() as connection:

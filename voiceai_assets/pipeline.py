@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -21,7 +22,8 @@ from voiceai_assets.contracts import DATASETS
 from voiceai_assets.lake.inbox import IndexedFile, Refresh, input_fingerprint, refresh
 from voiceai_assets.lake.refine import DayLoad, LakeDay, LandingChangedError, Refinery, with_erasures
 from voiceai_assets.lake.remote import Remote
-from voiceai_assets.privacy.pseudonyms import load_pseudonymiser
+from voiceai_assets.privacy.pseudonyms import Pseudonymiser, load_pseudonymiser
+from voiceai_assets.rotation import assert_key_of, held_key
 from voiceai_assets.settings import Settings
 from voiceai_assets.transcripts.version import code_version as transcripts_version
 from voiceai_assets.versions import code_revision, lock_sha256, mart_code_version, views_code_version
@@ -49,6 +51,14 @@ class Pipeline:
             WarehouseError: when there is none.
         """
         return cls(settings, open_warehouse(settings))
+
+    def held_key(self) -> AbstractContextManager[Pseudonymiser]:
+        """The pseudonym key, which nobody rotates until the end of the block.
+
+        Raises:
+            WrongKeyError: when the key files are not those of the tables.
+        """
+        return held_key(self.settings, self.warehouse)
 
     # -- landing ---------------------------------------------------------------------------------------------------
 
@@ -139,7 +149,7 @@ class Pipeline:
         its old load id, and gets the one that fits when it is read.
         """
         known = erased or {}
-        key_id = load_pseudonymiser(self.settings).key_id
+        lineage = load_pseudonymiser(self.settings).lineage
         zone = self.settings.source_timezone
         found = {
             dataset: [f for f in files if f.feeds(dataset, day)]
@@ -148,7 +158,7 @@ class Pipeline:
         }
         return {
             name: with_erasures(
-                input_fingerprint(name, inputs, timezone=zone, key_id=key_id),
+                input_fingerprint(name, inputs, timezone=zone, key_id=lineage),
                 {f.path: known.get((name, day), {}).get((f.path, f.sha256), 0) for f in inputs},
             )
             for name, inputs in found.items()
@@ -167,8 +177,13 @@ class Pipeline:
         A day that fails is no longer loaded as far as the gate is concerned: what the tables hold is not what lies
         in landing. A day whose files were retired stays in the lake as it is.
         """
+        with self.held_key() as pseudonymise:
+            yield from self._refine(days, pseudonymise)
+
+    def _refine(
+        self, days: Sequence[str], pseudonymise: Pseudonymiser
+    ) -> Iterator[tuple[str, list[DayLoad], Exception | None]]:
         files = self.files()
-        pseudonymise = load_pseudonymiser(self.settings)
         with self.warehouse.connect() as connection:
             frozen = self._frozen(connection, files)
             forgotten = tombstones(connection, pseudonymise)
@@ -219,6 +234,10 @@ class Pipeline:
 
         A dataset that no file feeds any more is emptied, and its part of the lake removed.
         """
+        with self.held_key() as pseudonymise:
+            return self._load(day, pseudonymise)
+
+    def _load(self, day: str, pseudonymise: Pseudonymiser) -> list[DayLoad]:
         loads = []
         for dataset in DATASETS:
             place = LakeDay(self.settings.lake, dataset, day)
@@ -228,6 +247,7 @@ class Pipeline:
                 account = place.read_account()
             except FileNotFoundError:
                 continue
+            assert_key_of(account, pseudonymise)
             with self.warehouse.connect() as connection:
                 load_day(connection, self.settings.lake, account)
                 if not account.files and dataset != "turns":
@@ -341,7 +361,7 @@ class Pipeline:
 
     def publish(self, day: str, run_id: str) -> tuple[Verdict, list[Publication]]:
         """Publish a day if the gate lets it through; otherwise nothing becomes visible and the verdict says why."""
-        with self.warehouse.connect() as connection:
+        with self.held_key(), self.warehouse.connect() as connection:
             verdict = self._settle(connection, day, run_id)
             if not verdict.may_publish:
                 return verdict, []

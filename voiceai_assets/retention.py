@@ -15,6 +15,8 @@ from voiceai_assets.lake.inbox import IndexedFile
 from voiceai_assets.lake.refine import LakeDay
 from voiceai_assets.lake.texts import drop_texts
 from voiceai_assets.pipeline import Pipeline, is_booked
+from voiceai_assets.privacy.pseudonyms import Pseudonymiser
+from voiceai_assets.rotation import assert_key_of
 from voiceai_assets.warehouse import ledger
 from voiceai_assets.warehouse.calls import forget_texts, wipe_texts
 from voiceai_assets.warehouse.copy import load_day
@@ -74,17 +76,18 @@ def carry_out(pipeline: Pipeline, chosen: Plan, on_step: Callable[[str], None]) 
     for name in chosen.copies:
         on_step(name)
         (settings.home / "replaced" / name).unlink(missing_ok=True)
-    for place in chosen.texts:
-        on_step(f"{place.dataset} {place.day}")
-        if why := _forget_texts(pipeline, place):
-            failed[f"{place.dataset} {place.day}"] = why
+    with pipeline.held_key() as pseudonymise:
+        for place in chosen.texts:
+            on_step(f"{place.dataset} {place.day}")
+            if why := _forget_texts(pipeline, place, pseudonymise):
+                failed[f"{place.dataset} {place.day}"] = why
     if any(place.dataset == "calls" for place in chosen.texts):
         with pipeline.warehouse.connect(autocommit=True) as connection:
             wipe_texts(connection)
     return failed
 
 
-def _forget_texts(pipeline: Pipeline, place: LakeDay) -> str | None:
+def _forget_texts(pipeline: Pipeline, place: LakeDay, pseudonymise: Pseudonymiser) -> str | None:
     """Rewrite the day in the lake and load it from there; why not, where it could not be done.
 
     Loading replaces the table's file, in which a row that was only updated would leave its text. The load id stays: it
@@ -105,6 +108,7 @@ def _forget_texts(pipeline: Pipeline, place: LakeDay) -> str | None:
         if live is not None and (account is None or account.load_id != live):
             return f"the lake does not hold it as it is loaded; voiceai materialize --from {place.day}"
         if live is not None and account is not None:
+            assert_key_of(account, pseudonymise)
             load_day(connection, pipeline.settings.lake, account)
             ledger.mark_without_texts(connection, place.dataset, place.day)
     return None

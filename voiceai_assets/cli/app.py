@@ -303,6 +303,18 @@ def report(
 
 
 @app.command()
+def rotate_key() -> None:
+    """Give every pseudonym a new key: lake, tables, kept versions, tombstones, all at once for those who read.
+
+    People stay who they are, counts and figures do not change. Waits for runs that are under way. Can be interrupted:
+    then everything is under the old key or the new one, and the same command goes on.
+    """
+    from voiceai_assets.cli import privacy
+
+    raise typer.Exit(privacy.rotate_key(_pipeline(), console))
+
+
+@app.command()
 def train() -> None:
     """Train the abandonment model on all certified days; it becomes the champion if its criteria hold.
 

@@ -1,6 +1,6 @@
-"""``voiceai erase`` and ``voiceai retain``: what will go, what went, and what was found afterwards.
+"""``voiceai erase``, ``retain`` and ``rotate-key``: what will go, what went, and what was found afterwards.
 
-Belongs here: words, tables, bars. Does not belong here: the work (``voiceai_assets.erasing``, ``retention``).
+Belongs here: words, tables, bars. Does not belong here: the work (``erasing``, ``retention``, ``rotation``).
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from voiceai_assets import erasing, retention
+from voiceai_assets import erasing, retention, rotation
 from voiceai_assets.pipeline import Pipeline
+from voiceai_assets.privacy.pseudonyms import LATER_KEYS_FILE
 from voiceai_assets.privacy.tombstones import is_telling
 
 _SHOWN = 10
@@ -110,6 +111,30 @@ def retain(pipeline: Pipeline, console: Console, errors: Console, *, is_rehearsa
         errors.print(f"[red]not done:[/] {escape(what)}: {escape(why)}")
     console.print(f"done: {len(chosen) - len(failed):,} of {len(chosen):,}")
     return 1 if failed else 0
+
+
+def rotate_key(pipeline: Pipeline, console: Console) -> int:
+    """Re-key everything; returns the exit status, which is 0 unless it raises."""
+    with _bar(console) as listen:
+        report = rotation.rotate(pipeline.settings, pipeline.warehouse, listen)
+    if report.figures is None:
+        console.print(
+            f"[green]completed[/] the rotation that was interrupted: key {report.new_key_id} holds everywhere"
+        )
+        return 0
+    table = Table("table", "rows renamed", box=None, pad_edge=False, header_style="bold")
+    for name, count in report.figures.changed.items():
+        table.add_row(name, f"{count:,}")
+    console.print(table)
+    console.print(
+        f"{report.figures.people:,} pseudonym(s), {report.lake_days:,} day(s) of the lake, "
+        f"{len(report.figures.certificates):,} certificate(s) issued anew"
+    )
+    console.print(
+        f"[green]rotated[/]: {report.old_key_id} to {report.new_key_id}; exports made before cannot be joined to "
+        f"what is made from now on. Keep a copy of {pipeline.settings.home / LATER_KEYS_FILE}"
+    )
+    return 0
 
 
 def _print_plan(chosen: retention.Plan, console: Console) -> None:

@@ -20,7 +20,7 @@ from voiceai_assets.assets.dbt import dbt_executable, prepare_manifest
 from voiceai_assets.automation.planning import DayRange
 from voiceai_assets.partitions import first_day, today
 from voiceai_assets.pipeline import Pipeline
-from voiceai_assets.privacy.pseudonyms import KEY_FILE
+from voiceai_assets.privacy.pseudonyms import KEY_FILE, LATER_KEYS_FILE, PENDING_KEY_FILE
 from voiceai_assets.settings import Settings
 from voiceai_assets.versions import DBT_PROJECT
 
@@ -164,15 +164,20 @@ def _free_space(home: Path) -> str:
 
 
 def _key_file(settings: Settings) -> str:
+    paths = [settings.home / name for name in (KEY_FILE, LATER_KEYS_FILE, PENDING_KEY_FILE)]
+    for path in (path for path in paths if path.exists()):
+        mode = stat.S_IMODE(path.stat().st_mode)
+        if mode & 0o077:
+            raise RuntimeError(f"{path} is readable by others (mode {mode:o}); chmod 600 {path}")
+    first, later, pending = paths
+    links = f", {later}, mode 600" if later.exists() else ""
+    if pending.exists():
+        links += "; a rotation was interrupted (voiceai rotate-key completes it)"
     if settings.pseudonym_key is not None:
-        return "pseudonym key from the environment"
-    path = settings.home / KEY_FILE
-    if not path.exists():
+        return f"pseudonym key from the environment{links}"
+    if not first.exists():
         return "pseudonym key will be generated with the first day"
-    mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & 0o077:
-        raise RuntimeError(f"{path} is readable by others (mode {mode:o}); chmod 600 {path}")
-    return f"{path}, mode 600; keep a copy: without it old and new pseudonyms do not match"
+    return f"{first}, mode 600{links}; keep a copy: without it old and new pseudonyms do not match"
 
 
 def _ports(settings: Settings) -> str:

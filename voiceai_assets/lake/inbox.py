@@ -275,7 +275,7 @@ def input_fingerprint(dataset: str, files: Iterable[IndexedFile], *, timezone: s
     """Name of a dataset's input on a day: the load id of the rows it will produce.
 
     Covers everything that decides the rows: content and name of the files and of those their days depend on, contract,
-    adapters, redaction, zone, pseudonym key.
+    adapters, redaction, zone, first pseudonym key (rotation renames people and changes no load).
     """
     files = list(files)
     parts = sorted([f.path, f.sha256, f.adapter, f.problem, sorted(f.companions.items())] for f in files)

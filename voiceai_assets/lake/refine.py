@@ -7,6 +7,7 @@ Does not belong here: SQL of single types (``typing``), which files there are (`
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -30,7 +31,7 @@ from voiceai_assets.lake.people import ERASED, ERASED_MESSAGE, erased_sql, names
 from voiceai_assets.lake.reading import Block, UnreadableFileError, read_blocks
 from voiceai_assets.lake.reading.block import literal, quoted
 from voiceai_assets.lake.texts import drop_texts
-from voiceai_assets.lake.typing import known_columns, missing_columns, typed_rows_sql
+from voiceai_assets.lake.typing import known_columns, missing_columns, narrowed, typed_rows_sql
 from voiceai_assets.privacy.pseudonyms import Pseudonymiser
 from voiceai_assets.privacy.records import redact_json, redact_record, redact_row
 from voiceai_assets.privacy.redaction import redact, suspicious
@@ -69,6 +70,7 @@ class DayLoad:
     day: str
     load_id: str
     files: tuple[FileAccount, ...]
+    key_id: str = ""  # under which its pseudonyms were made; the load id names the first key of the chain only
 
     @property
     def rows_in(self) -> int:
@@ -215,13 +217,13 @@ class Refinery:
         )
 
     def _refine_dataset(self, contract: Contract, day: str, inputs: Sequence[IndexedFile]) -> DayLoad:
-        key_id = self._pseudonymise.key_id
-        load_id = input_fingerprint(contract.dataset, inputs, timezone=self._timezone, key_id=key_id)
+        lineage = self._pseudonymise.lineage
+        load_id = input_fingerprint(contract.dataset, inputs, timezone=self._timezone, key_id=lineage)
         self._select_day(contract, day, inputs)
         self._separate_duplicates(contract)
         files = self._account(inputs)
         load_id = with_erasures(load_id, {f.file: f.rows_erased for f in files})
-        load = DayLoad(contract.dataset, day, load_id, files)
+        load = DayLoad(contract.dataset, day, load_id, files, self._pseudonymise.key_id)
         self._write(contract, load)
         return load
 
@@ -276,7 +278,8 @@ class Refinery:
 
     def _parse(self, file: IndexedFile, block: Block, tables: Sequence[tuple[Table, str | None]]) -> None:
         self._db.register("block", block.rows)
-        has_unknown_keys = self._has_unknown_keys(block, [table for table, _ in tables])
+        keys = self._keys_of(block)
+        has_unknown_keys = not keys <= frozenset().union(*(known_columns(table) for table, _ in tables))
         for table, lookup in tables:
             if missing := missing_columns(table, block):
                 raise UnreadableFileError(f"{file.path}: no column {', '.join(missing)}")
@@ -284,7 +287,7 @@ class Refinery:
             contract = table.contract
             names = ", ".join(quoted(f.name) for f in contract.fields)
             query = typed_rows_sql(
-                table,
+                narrowed(table, keys & known_columns(table)),
                 block,
                 "block",
                 is_first=is_first,
@@ -300,12 +303,12 @@ class Refinery:
             )
         self._db.unregister("block")
 
-    def _has_unknown_keys(self, block: Block, tables: Sequence[Table]) -> bool:
-        known = frozenset().union(*(known_columns(table) for table in tables))
+    def _keys_of(self, block: Block) -> frozenset[str]:
+        """What any record of a block calls its values."""
         if block.keys_sql is None:
-            return not set(block.columns or ()) <= known
+            return frozenset(block.columns or ())
         query = f"SELECT DISTINCT unnest({block.keys_sql}) FROM block WHERE problem IS NULL"
-        return not {key for (key,) in self._db.execute(query).fetchall()} <= known
+        return frozenset(key for (key,) in self._db.execute(query).fetchall())
 
     def _is_truncated(self, path: str, contract: Contract, last: Block) -> bool:
         """A file breaks off when its archive does, or when its last record has neither an end nor a whole content."""
@@ -406,11 +409,12 @@ class Refinery:
     def _write(self, contract: Contract, load: DayLoad) -> None:
         target = LakeDay(self._lake, load.dataset, load.day)
         self._replacements("pseudonyms", contract.person, "true", self._pseudonymise)
-        texts = [f for f in contract.fields if f.free_text]
-        for field in texts:
+        replaced = set()
+        for field in (f for f in contract.fields if f.free_text):
             clean = redact_json if field.kind is Kind.JSON else redact
             is_suspect = suspicious(f"CAST({quoted(field.name)} AS VARCHAR)")
-            self._replacements(f"clean_{field.name}", field.name, is_suspect, clean)
+            if self._replacements(f"clean_{field.name}", field.name, is_suspect, clean):
+                replaced.add(field.name)
         columns, joins = [], []
         for field in contract.fields:
             name, clean_name = quoted(field.name), f"clean_{field.name}"
@@ -418,7 +422,7 @@ class Refinery:
             if field.person:
                 columns.append(f"pseudonyms.clean AS {name}")
                 joins.append(f"LEFT JOIN pseudonyms ON pseudonyms.original = {original}")
-            elif field.free_text:
+            elif field.name in replaced:
                 columns.append(f"CAST(coalesce({clean_name}.clean, {original}) AS {field.kind.duckdb}) AS {name}")
                 joins.append(f"LEFT JOIN {clean_name} ON {clean_name}.original = {original}")
             else:
@@ -426,13 +430,25 @@ class Refinery:
         self._copy(
             f"SELECT {', '.join(columns)}, source, {contract.day_column}, source_file, line AS source_line, "
             f"invalid_fields, '{load.load_id}' AS load_id FROM today t {' '.join(joins)} "
-            "ANTI JOIN repeated USING (position) WHERE refusal IS NULL ORDER BY source_file, line, position",
+            f"ANTI JOIN repeated USING (position) WHERE refusal IS NULL {self._in_order()}",
             target.rows,
         )
         self._write_quarantine(load, target)
         if self._texts_from is not None and load.day < self._texts_from:
             drop_texts(target, self._db)
         write_account(target, load)
+
+    def _in_order(self) -> str:
+        """ORDER BY that puts the day into reading order, or nothing where it is in it already.
+
+        Files are read one after the other, and DuckDB keeps the order of what it inserted and of what it streams. Only
+        where a file was read before another one, for an earlier day, must rows be sorted: a third of the writing.
+        """
+        spans = self._db.execute(
+            "SELECT source_file, min(position), max(position) FROM today GROUP BY 1 ORDER BY 1"
+        ).fetchall()
+        is_sorted = all(last < first for (_, _, last), (_, first, _) in itertools.pairwise(spans))
+        return "" if is_sorted else "ORDER BY source_file, line, position"
 
     def _write_quarantine(self, load: DayLoad, target: LakeDay) -> None:
         """Refused records are few and foreign: each is redacted in Python, as a whole."""
@@ -458,8 +474,11 @@ class Refinery:
         header = self._headers.get(path)
         return redact_row(text, *header) if header else redact_record(text)
 
-    def _replacements(self, name: str, column: str | None, condition: str, replace: Callable[[str], str]) -> None:
-        """Table ``(original, clean)`` of the distinct values of a column that a Python function has to change."""
+    def _replacements(self, name: str, column: str | None, condition: str, replace: Callable[[str], str]) -> int:
+        """Table ``(original, clean)`` of the distinct values of a column that a Python function has to change.
+
+        Returns how many there are.
+        """
         originals: list[str] = []
         if column is not None:
             found = self._db.execute(
@@ -471,6 +490,7 @@ class Refinery:
         self._db.register("replacements", table)
         self._db.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM replacements")
         self._db.unregister("replacements")
+        return len(originals)
 
     def _copy(self, query: str, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

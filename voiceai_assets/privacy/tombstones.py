@@ -5,7 +5,8 @@ Does not belong here: where tombstones are kept (``warehouse.erasure``), what is
 
 A mark is an HMAC under the pseudonym key, of the pseudonym and not of the identifier: so landing (which knows people by
 name) and the tables (which know them by pseudonym) can both be asked. It is no pseudonym itself: nobody can join it to
-an old export.
+an old export. Key rotation carries marks over as it does pseudonyms; a mark made under an earlier key is then known by
+identifier only, which is enough: what the tables hold was searched before the rotation began.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import hmac
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from voiceai_assets.privacy.pseudonyms import Pseudonymiser
@@ -53,8 +54,8 @@ class Tombstones:
         conversations = {*sessions, *filter(is_telling, [identifier])}
         return cls(
             pseudonymise,
-            frozenset(_mark(pseudonymise, PERSON, pseudonymise(person)) for person in people),
-            frozenset(_mark(pseudonymise, SESSION, session) for session in conversations),
+            frozenset(_mark(pseudonymise.keys[-1:], PERSON, pseudonymise(person)) for person in people),
+            frozenset(_mark(pseudonymise.keys[-1:], SESSION, session) for session in conversations),
         )
 
     def marks(self) -> Iterator[tuple[str, str]]:
@@ -63,24 +64,37 @@ class Tombstones:
         yield from ((SESSION, mark) for mark in sorted(self.sessions))
 
     def has_person(self, identifier: str) -> bool:
-        """Whether the person of this identifier was forgotten."""
-        return self.has_pseudonym(self.pseudonymise(identifier))
+        """Whether the person of this identifier was forgotten, under whichever key."""
+        if not self.persons:
+            return False
+        names = self.pseudonymise.generations(identifier)
+        return any(_mark(self.pseudonymise.keys[n:], PERSON, name) in self.persons for n, name in enumerate(names))
 
     def has_pseudonym(self, pseudonym: str) -> bool:
-        """The same by pseudonym."""
-        return bool(self.persons) and _mark(self.pseudonymise, PERSON, pseudonym) in self.persons
+        """The same by pseudonym, for whoever was forgotten under the newest key."""
+        return bool(self.persons) and _mark(self.pseudonymise.keys[-1:], PERSON, pseudonym) in self.persons
 
     def has_session(self, session: str) -> bool:
-        """Whether the session belonged to somebody who was forgotten."""
-        return bool(self.sessions) and _mark(self.pseudonymise, SESSION, session) in self.sessions
+        """Whether the session belonged to somebody who was forgotten, under whichever key."""
+        keys = self.pseudonymise.keys
+        return bool(self.sessions) and any(_mark(keys[n:], SESSION, session) in self.sessions for n in range(len(keys)))
 
     def named_in(self, text: str) -> set[str]:
         """Identifiers in a record that cannot be read as one (broken JSON, a row of another width)."""
         return {token for token in tokens(text) if self.has_person(token) or self.has_session(token)}
 
 
-def _mark(pseudonymise: Pseudonymiser, kind: str, text: str) -> str:
-    return hmac.digest(pseudonymise.key, f"voiceai erased {kind}\0{text}".encode(), "sha256").hex()
+def _mark(keys: Sequence[bytes], kind: str, text: str) -> str:
+    """The mark made under the first of the keys, carried over by the others."""
+    mark = hmac.digest(keys[0], f"voiceai erased {kind}\0{text}".encode(), "sha256").hex()
+    for key in keys[1:]:
+        mark = rekeyed_mark(mark, key)
+    return mark
+
+
+def rekeyed_mark(mark: str, key: bytes) -> str:
+    """What key rotation makes of a mark."""
+    return hmac.digest(key, f"voiceai erased again\0{mark}".encode(), "sha256").hex()
 
 
 def is_telling(identifier: str) -> bool:

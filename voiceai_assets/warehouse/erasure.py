@@ -32,7 +32,7 @@ EVIDENCE = (
     "governance.certificates",
 )
 #: Schemas whose tables hold rows of people, upstream first; views over them hold nothing of their own.
-_SCHEMAS = ("raw", "intermediate", "marts", "published")
+PEOPLE_SCHEMAS = ("raw", "intermediate", "marts", "published")
 
 
 # -- tombstones and ledger ---------------------------------------------------------------------------------------------
@@ -127,7 +127,7 @@ def people_tables(connection: Connection) -> Iterator[PeopleTable]:
         "where c.relkind in ('r', 'p') and not c.relispartition and n.nspname = any(%s) group by 1, 2 order by 1, 2"
     )
     raw = {contract.dataset: contract for contract in PEOPLE}
-    for schema, name, columns in connection.execute(query, [list(_SCHEMAS)]).fetchall():
+    for schema, name, columns in connection.execute(query, [list(PEOPLE_SCHEMAS)]).fetchall():
         if schema == "raw" and name in DATASETS:
             if (contract := raw.get(name)) is not None:
                 documents = [f"{document} ->> 'session_id'" for document in session_documents(contract)]
@@ -241,7 +241,7 @@ def scrub(connection: Connection, needles: Needles, only: Sequence[str] | None =
     For ledgers and logs: samples of failed checks, names of files, certificates. Columns of a key stay as they are.
     """
     changed: dict[str, int] = {}
-    for schema, table, columns in _text_columns(connection):
+    for schema, table, columns in text_columns(connection):
         if only is not None and f"{schema}.{table}" not in only:
             continue
         count = sum(_scrub_column(connection, (schema, table), column, kind, needles) for column, kind in columns)
@@ -250,7 +250,8 @@ def scrub(connection: Connection, needles: Needles, only: Sequence[str] | None =
     return changed
 
 
-def _text_columns(connection: Connection) -> list[tuple[str, str, list[tuple[str, str]]]]:
+def text_columns(connection: Connection) -> list[tuple[str, str, list[tuple[str, str]]]]:
+    """Schema, table, and (column, type) of everything that may hold text, but for the columns of keys."""
     query = (
         "select n.nspname, c.relname, array_agg(array[a.attname::text, t.typname::text]) from pg_class c "
         "join pg_namespace n on n.oid = c.relnamespace "

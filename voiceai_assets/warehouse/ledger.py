@@ -118,6 +118,7 @@ def record_load(connection: Connection, load: DayLoad, lake: tuple[str, str]) ->
         DATASETS[load.dataset].version,
         inputs,
         (load.rows_in, load.rows_loaded, load.rows_quarantined, load.rows_duplicate),
+        load.key_id or None,
     )
     connection.execute(
         "update governance.loads set lake_sha256 = %s, quarantine_sha256 = %s "
@@ -147,6 +148,7 @@ def _make_live(
     code_version: str,
     inputs: Any,
     counts: tuple[int, int, int, int],
+    key_id: str | None = None,
 ) -> None:
     dataset, day, load_id = key
     connection.execute(
@@ -155,12 +157,12 @@ def _make_live(
     )
     connection.execute(
         "insert into governance.loads (dataset, day, load_id, is_live, code_version, inputs, rows_in, rows_loaded, "
-        "rows_quarantined, rows_duplicate) values (%s, %s, %s, true, %s, %s, %s, %s, %s, %s) "
+        "rows_quarantined, rows_duplicate, key_id) values (%s, %s, %s, true, %s, %s, %s, %s, %s, %s, %s) "
         "on conflict (dataset, day, load_id) do update set is_live = true, code_version = excluded.code_version, "
         "inputs = excluded.inputs, rows_in = excluded.rows_in, rows_loaded = excluded.rows_loaded, "
         "rows_quarantined = excluded.rows_quarantined, rows_duplicate = excluded.rows_duplicate, loaded_at = now(), "
-        "texts_dropped_at = null",
-        [dataset, day, load_id, code_version, Jsonb(inputs), *counts],
+        "texts_dropped_at = null, key_id = excluded.key_id",
+        [dataset, day, load_id, code_version, Jsonb(inputs), *counts, key_id],
     )
 
 

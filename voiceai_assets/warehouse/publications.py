@@ -70,7 +70,7 @@ def publish_day(connection: Connection, day: str, load_id: str, evidence: Mappin
         },
         **evidence,
     }
-    certificate_id = _certify(connection, day, body)
+    certificate_id = certify(connection, day, body)
     live = {
         row[0]: row[1:]
         for row in connection.execute(
@@ -164,8 +164,8 @@ def _contents(connection: Connection, day: str, load_id: str) -> dict[str, tuple
     return found
 
 
-def _certify(connection: Connection, day: str, body: Mapping[str, Any]) -> str:
-    """Store the evidence under its own sha256; the same evidence gives the same certificate."""
+def certify(connection: Connection, day: str, body: Mapping[str, Any]) -> str:
+    """Store the evidence under its own sha256 and give its name; the same evidence gives the same certificate."""
     text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     certificate_id = hashlib.sha256(text.encode()).hexdigest()
     # one writer at a time: the chain has one end

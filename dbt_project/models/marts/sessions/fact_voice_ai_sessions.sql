@@ -17,7 +17,7 @@ sessions as (
         session_date,
         session_id,
         min(source collate "C") as source,
-        min(user_id collate "C") as user_id,
+        {{ first_caller() }} as user_id,
         min(channel collate "C") as channel,
         min(user_type collate "C") as user_type,
         min(region collate "C") as region,
