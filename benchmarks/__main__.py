@@ -26,6 +26,7 @@ from benchmarks import generating
 from benchmarks.floor import floor_seconds
 from benchmarks.loading import rows_per_second
 from benchmarks.marts import fill_published, insert_seconds, mart_statements, page_seconds, seconds_by_hand
+from benchmarks.memory import peak_megabytes, write_gigabytes
 from voiceai_assets.assets.common import PipelineResource
 from voiceai_assets.automation.jobs import DAYS_PER_RUN
 from voiceai_assets.automation.planning import DayRange, ranges
@@ -45,6 +46,7 @@ BARS = {
     "copy": 0.5,
     "dlt": 5.0,
     "pandas.to_sql": 20.0,
+    "memory": 1536.0,
     "generate": 200_000,
     "generate-memory": 1.2,
 }
@@ -203,6 +205,24 @@ def loading_beside_what_people_would_use(bench: Bench, rows: int) -> None:
         bench.say("copy" if "copy" in name else name, f"landing to raw, slowest format / {name}: {ratio:.2f}", ratio)
 
 
+def memory_of_a_large_day(bench: Bench, gigabytes: float) -> None:
+    """A day of so many gigabytes from JSON lines to raw, beside one of a quarter of that."""
+    day, peaks = "2026-06-01", {}
+    for size in (gigabytes / 4, gigabytes):
+        path = bench.landing / "large.jsonl"
+        rows = write_gigabytes(path, size, lambda some: _write_large_day(some, day, 200_000))
+        began = time.perf_counter()
+        peaks[size] = peak_megabytes(bench.settings, day, rows)
+        print(
+            f"       {path.stat().st_size / 1e9:.2f} GB, {rows:,} turns: {peaks[size]:,.0f} MB at most, "
+            f"{time.perf_counter() - began:.0f} s",
+            flush=True,
+        )
+        path.unlink()
+    text = f"memory of a day of {gigabytes:g} GB: {peaks[gigabytes]:,.0f} MB"
+    bench.say("memory", f"{text}, {peaks[gigabytes] / peaks[gigabytes / 4]:.2f} x that of a quarter", peaks[gigabytes])
+
+
 def the_last_day_costs_what_the_first_did(bench: Bench, days: int) -> None:
     """The first day while nothing else is there, and the last one after all the days between were loaded."""
     first = date(2025, 1, 1)
@@ -283,12 +303,14 @@ def main() -> None:
         "loading": lambda bench: loading_beside_what_people_would_use(bench, arguments.rows),
         "pages": lambda bench: pages_over_ten_million_sessions(bench, arguments.sessions),
         "generate": the_world_is_quick_and_does_not_grow,
+        "memory": lambda bench: memory_of_a_large_day(bench, arguments.gigabytes),
         "history": lambda bench: the_last_day_costs_what_the_first_did(bench, arguments.days),
     }
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("figures", nargs="*", choices=[*figures, []], help="which figures; all by default")
     parser.add_argument("--rows", type=int, default=1_000_000, help="turns of the large day")
     parser.add_argument("--sessions", type=int, default=10_000_000, help="sessions behind the pages")
+    parser.add_argument("--gigabytes", type=float, default=1.0, help="size of the day whose memory is measured")
     parser.add_argument("--days", type=int, default=365, help="days of history")
     arguments = parser.parse_args()
     bench = Bench()

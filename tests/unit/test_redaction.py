@@ -13,9 +13,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from voiceai_assets.privacy import redaction
+from voiceai_assets.privacy import numbers, redaction
+from voiceai_assets.privacy.numbers import REGIONS
 from voiceai_assets.privacy.records import redact_json, redact_record, redact_row
-from voiceai_assets.privacy.redaction import REGIONS, redact, suspicious
+from voiceai_assets.privacy.redaction import redact, suspicious
 
 THOROUGH = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -266,7 +267,7 @@ def test_a_long_run_of_digits_never_survives_wherever_it_stands(around: str, num
 @THOROUGH
 @given(st.text("0123456789", min_size=12, max_size=18), st.sampled_from(["", " ", "-"]))
 def test_a_card_number_is_a_card_or_a_phone_number(digits: str, gap: str) -> None:
-    check = next(c for c in "0123456789" if redaction._is_card(digits + c))
+    check = next(c for c in "0123456789" if numbers._is_card(digits + c))
     card = digits + check
     text = gap.join(card[n : n + 4] for n in range(0, len(card), 4))
     assert redact(f"card {text}.") in {"card [CARD].", "card [PHONE]."}

@@ -37,7 +37,8 @@ from voiceai_assets.privacy.records import redact_json, redact_record, redact_ro
 from voiceai_assets.privacy.redaction import redact, suspicious
 from voiceai_assets.privacy.tombstones import Tombstones
 
-MEMORY_LIMIT = "2GB"
+#: Of DuckDB; more than that is spilled to HOME/lake/.spill. A process takes half a gigabyte more, whatever the day.
+MEMORY_LIMIT = "800MB"
 _TEXT_KEPT = 4000  # of a refused record; cut after redaction, or half a number would survive at the cut
 T = TypeVar("T")
 
@@ -180,6 +181,7 @@ class Refinery:
         self._db = duckdb.connect()
         self._spill = _spill_folder(lake)
         self._db.execute(f"SET TimeZone = '{timezone}'; SET memory_limit = '{MEMORY_LIMIT}'")
+        self._db.execute("SET enable_progress_bar = false")  # it would be drawn through ours
         self._db.execute("SET temp_directory = ?", [str(self._spill)])
         self._create_tables()
 

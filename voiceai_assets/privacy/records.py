@@ -12,7 +12,9 @@ import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 
-from voiceai_assets.privacy.redaction import LONG_RUN, MARK, joined, redact
+from voiceai_assets.privacy.numbers import LONG_RUN
+from voiceai_assets.privacy.redaction import MARK, redact
+from voiceai_assets.privacy.spelling import joined
 
 _TOKEN = re.compile(
     '"(?P<string>[^"\\\\]*+(?:\\\\.[^"\\\\]*+)*+)(?P<close>"?+)(?P<colon>\\s*+:\\s*+)?+'
