@@ -11,7 +11,7 @@ import dagster as dg
 
 from tests.integration.world import World, session
 from voiceai_assets.automation.schedules import busy_days, repair_requests
-from voiceai_assets.partitions import first_day, today
+from voiceai_assets.partitions import first_day, remember_first_day, today
 from voiceai_assets.runs import run_days
 
 
@@ -72,6 +72,29 @@ def test_a_file_for_days_outside_the_partitions_is_kept_and_not_run(home: Any) -
         assert world.query("select count(*) as n from governance.landing_files") == [{"n": 2}]
     finally:
         world.close()
+
+
+def test_the_sensor_picks_up_a_file_of_every_adapter(world: World) -> None:
+    """Each on a day of its own; one tick asks for all of them, and none is reported as unreadable."""
+    files = {
+        "canonical/a.jsonl": '{"session_id": "a", "turn_number": 1, "timestamp": "2026-08-01T10:00:00"}\n',
+        "irembo/voice_turns.csv": "turn_id,session_id,turn_number,speaker,created_at\nT1,b,1,user,2026-08-02\n",
+        "bakame/user_sessions.csv": "timestamp,session_id,interaction_type,phone_number,turn\n"
+        "2026-08-03T10:00:00Z,c,voice,+250788000001,1\n",
+        "converza/call.json": '{"call_id": "d", "timestamp": "2026-08-04T10:00:00Z", "transcript_text": "Agent: Hi"}',
+        "events/events.jsonl": '{"id": "e", "event_type": "user_dropped_off", "timestamp": "2026-08-05T10:00:00Z"}\n',
+    }
+    for name, text in files.items():
+        path = world.settings.landing / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    remember_first_day(world.settings, ["2026-08-01"])
+    tick = _sensor(world)
+    problems = {f.path: f.problem for f in world.pipeline.files() if f.problem}
+    assert problems == {}
+    assert {f.path.split("/")[0] for f in world.pipeline.files()} == {name.split("/")[0] for name in files}
+    assert [_days(request) for request in tick.run_requests] == [("2026-08-01", "2026-08-05")]
+    assert not _sensor(world, tick.cursor).run_requests
 
 
 def test_what_was_loaded_before_the_sensor_first_looked_is_not_run_again(world: World) -> None:

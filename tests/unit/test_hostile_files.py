@@ -102,13 +102,28 @@ def test_a_bad_record_is_refused_with_its_line_and_costs_no_other(tmp_path: Path
         ({"total_ms": -250}, "total_ms", -250.0),
         ({"total_ms": -1}, "total_ms", None),
         ({"asr_confidence": "NaN"}, "asr_confidence", None),
+        ({"asr_confidence": "Infinity"}, "asr_confidence", None),
+        ({"asr_confidence": "1e999"}, "asr_confidence", None),
         ({"user_text": "=cmd|'/c calc'!A1"}, "user_text", "=cmd|'/c calc'!A1"),
         ({"intent": "'; drop table raw.turns; --"}, "intent", "'; drop table raw.turns; --"),
         ({"intent": "nul\0inside"}, "intent", "nul\ufffdinside"),
         ({"user_text": "x" * 10_000_000}, "user_text", "x" * 10_000_000),
         ({"module": "  padded  "}, "module", "padded"),
     ],
-    ids=["over 1", "log score", "negative", "sentinel", "nan", "formula", "sql", "nul", "10 MB", "blanks"],
+    ids=[
+        "over 1",
+        "log score",
+        "negative",
+        "sentinel",
+        "nan",
+        "infinity",
+        "overflow",
+        "formula",
+        "sql",
+        "nul",
+        "10 MB",
+        "blanks",
+    ],
 )
 def test_a_strange_value_is_loaded_for_the_checks_to_judge(
     tmp_path: Path, fields: dict[str, Any], column: str, value: Any
@@ -155,6 +170,23 @@ def test_encodings_and_newlines_make_no_difference(tmp_path: Path, content: byte
     land(tmp_path, content)
     taken = take_in(tmp_path)
     assert (len(taken.rows), taken.reasons) == (1, [])
+
+
+@pytest.mark.parametrize("name", [f"turns-{DAY}{ending}" for ending in (".jsonl", ".csv", ".jsonl.gz", ".parquet")])
+def test_an_empty_file_holds_no_record_and_stands_in_the_account(tmp_path: Path, name: str) -> None:
+    land(tmp_path, b"", name)
+    taken = take_in(tmp_path)
+    (file,) = taken.loads[0].files
+    assert (taken.rows, taken.refused, file.rows_in) == ([], [], 0)
+    assert (file.problem is not None) == name.endswith(".parquet"), "no bytes are no Parquet"
+
+
+@pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"-Infinity"])
+def test_a_number_that_json_does_not_know_is_never_loaded_as_one(tmp_path: Path, number: bytes) -> None:
+    land(tmp_path, line() + line(turn_number=2, asr_confidence=0.123).replace(b"0.123", number))
+    taken = take_in(tmp_path)
+    assert [row["asr_confidence"] for row in taken.rows if row["turn_number"] == 2] in ([], [None])
+    assert len(taken.rows) + len(taken.refused) == 2
 
 
 @pytest.mark.parametrize(

@@ -232,7 +232,7 @@ def refresh(
     fresh: list[IndexedFile] = []
     done_bytes = 0
     with duckdb.connect() as db:  # one for all files: opening it costs more than reading a small file
-        db.execute(f"SET TimeZone = '{timezone}'")
+        db.execute(f"SET TimeZone = '{timezone}'; SET enable_progress_bar = false")
         for stat in quiet:
             if limit_bytes is not None and done_bytes >= limit_bytes:
                 break

@@ -125,7 +125,7 @@ def copy_query(
 def _write_csv(query: str, write_end: int) -> None:
     try:
         with duckdb.connect() as db:
-            db.execute(f"SET TimeZone = 'UTC'; SET memory_limit = '{MEMORY_LIMIT}'")
+            db.execute(f"SET TimeZone = 'UTC'; SET memory_limit = '{MEMORY_LIMIT}'; SET enable_progress_bar = false")
             db.execute(f"COPY ({query}) TO '/dev/fd/{write_end}' (FORMAT csv, HEADER false, NULLSTR '{_NULL}')")
     finally:
         os.close(write_end)  # ends the reader's loop, however this ended
@@ -134,7 +134,7 @@ def _write_csv(query: str, write_end: int) -> None:
 def _ends(path: Path) -> tuple[datetime | None, datetime | None]:
     """Last turn of the day, and last turn of a session without outcome; asked of the Parquet, which is quicker."""
     with duckdb.connect() as db:
-        db.execute(f"SET TimeZone = 'UTC'; SET memory_limit = '{MEMORY_LIMIT}'")
+        db.execute(f"SET TimeZone = 'UTC'; SET memory_limit = '{MEMORY_LIMIT}'; SET enable_progress_bar = false")
         found = db.execute(
             "SELECT max(ended_at), max(ended_at) FILTER (outcome IS NULL) FROM (SELECT max(timestamp) AS ended_at, "
             f"max(session_outcome) AS outcome FROM {_parquet(path)} GROUP BY session_id)"
