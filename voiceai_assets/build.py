@@ -18,6 +18,7 @@ from voiceai_assets.assets.governance import report_asset, standing_checks
 from voiceai_assets.assets.landing import turn_files_asset
 from voiceai_assets.assets.raw import raw_assets
 from voiceai_assets.automation.jobs import (
+    check_job,
     daily_job,
     publish_job,
     report_job,
@@ -36,7 +37,7 @@ from voiceai_assets.automation.schedules import (
     train_schedule,
 )
 from voiceai_assets.automation.sensors import landing_sensor
-from voiceai_assets.checks.asset_checks import suite_check
+from voiceai_assets.checks.asset_checks import suite_checks
 from voiceai_assets.checks.suites import Suite, all_suites
 from voiceai_assets.partitions import daily
 from voiceai_assets.settings import Settings, load_settings
@@ -62,7 +63,7 @@ def build_defs(
     settings = settings or load_settings()
     partitions = daily(settings)
     every_job = (daily_job, publish_job, train_job, score_job, retention_job, report_job, standing_job)
-    jobs = {job.name: job for job in (define() for define in every_job)}
+    jobs = {job.name: job for job in (check_job(suites or all_suites()), *(define() for define in every_job))}
     assets = [
         turn_files_asset(partitions),
         raw_assets(partitions),
@@ -76,7 +77,7 @@ def build_defs(
     ]
     return dg.Definitions(
         assets=[a for a in dg.with_source_code_references(assets) if isinstance(a, dg.AssetsDefinition)],
-        asset_checks=[*(suite_check(suite, partitions) for suite in suites or all_suites()), *standing_checks()],
+        asset_checks=[*suite_checks(suites or all_suites(), partitions), *standing_checks()],
         jobs=list(jobs.values()),
         sensors=[landing_sensor(settings, partitions, jobs["daily_job"])],
         schedules=[

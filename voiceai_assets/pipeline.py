@@ -15,13 +15,16 @@ from typing import Any
 from voiceai_assets.automation.planning import DayState, days_to_repair
 from voiceai_assets.automation.retention import limit
 from voiceai_assets.catalogue import definitions
-from voiceai_assets.checks.expectations import Validator
-from voiceai_assets.checks.gate import Recorded, Verdict, decide, demands
-from voiceai_assets.checks.suites import Suite, all_suites
+from voiceai_assets.checks.expectations import Validator, nothing_to_see
+from voiceai_assets.checks.gate import Recorded, Verdict, decide, demands, in_force, waivers_changed
+from voiceai_assets.checks.measured import days_with_rows, measure
+from voiceai_assets.checks.reviewed import Waiver, waivers
+from voiceai_assets.checks.suites import Suite, all_suites, is_asked
 from voiceai_assets.contracts import DATASETS
 from voiceai_assets.lake.inbox import IndexedFile, Refresh, input_fingerprint, refresh
 from voiceai_assets.lake.refine import DayLoad, LakeDay, LandingChangedError, Refinery, with_erasures
 from voiceai_assets.lake.remote import Remote
+from voiceai_assets.partitions import today
 from voiceai_assets.privacy.pseudonyms import Pseudonymiser, load_pseudonymiser
 from voiceai_assets.rotation import assert_key_of, held_key
 from voiceai_assets.settings import Settings
@@ -293,21 +296,59 @@ class Pipeline:
 
     # -- judgement and publication ---------------------------------------------------------------------------------
 
-    def judge(self, suite: Suite, day: str, validator: Validator, run_id: str) -> list[ledger.CheckResult]:
-        """Evaluate a suite on a day and write the results into the ledger, under the load that was looked at.
+    def judge(
+        self, suites: Sequence[Suite], days: Sequence[str], validator: Validator, run_id: str
+    ) -> dict[str, dict[str, list[ledger.CheckResult]]]:
+        """Evaluate suites on days and write the results into the ledger, under the loads that were looked at.
 
-        A day of which nothing is loaded is judged too: a day without any event must fail, not be silent.
+        A day of which nothing is loaded is judged too: a day without any event must fail, not be silent. A suite of a
+        dataset that a day has nothing of is not asked, and a table without rows of the day need not be read.
+
+        Returns:
+            day -> suite -> results of its rules; suites that are not asked of a day are left out.
         """
         with self.warehouse.connect() as connection:
-            before = self._load_ids(connection, day)[suite.dataset]
-        results = validator.validate(suite, day)
+            before = {day: self._load_ids(connection, day) for day in days}
+            asked = [(suite, [day for day in days if is_asked(suite, before[day])]) for suite in suites]
+            filled = days_with_rows(connection, [s for s in suites if not s.every_day], days)
+        found: dict[str, dict[str, list[ledger.CheckResult]]] = {day: {} for day in days}
+        for suite, its_days in asked:
+            full = [day for day in its_days if suite.every_day or day in filled[suite.suite]]
+            expected = validator.validate(suite, full)
+            with self.warehouse.connect() as connection:
+                measured = measure(connection, suite, its_days)
+            for day in its_days:
+                results = expected[day] if day in expected else nothing_to_see(suite)
+                found[day][suite.suite] = results + measured[day]
+        for day in days:
+            self._keep(day, suites, found[day], before[day], run_id)
+        return found
+
+    def _keep(
+        self,
+        day: str,
+        suites: Sequence[Suite],
+        found: Mapping[str, Sequence[ledger.CheckResult]],
+        before: Mapping[str, str | None],
+        run_id: str,
+    ) -> None:
         with self.warehouse.connect() as connection:
-            load_id = self._load_ids(connection, day)[suite.dataset]
-            if load_id != before:
-                raise RuntimeError(f"{day} was loaded again while {suite.suite} looked at it; run the day again")
-            ledger.record_results(connection, day, load_id or ledger.NOTHING_LOADED, run_id, results)
+            now = self._load_ids(connection, day)
+            for suite in suites:
+                if suite.suite in found and now.get(suite.dataset) != before.get(suite.dataset):
+                    raise RuntimeError(f"{day} was loaded again while {suite.suite} looked at it; run the day again")
+            load_ids = {s.suite: now.get(s.dataset) or ledger.NOTHING_LOADED for s in suites}
+            results = [r for its_results in found.values() for r in its_results]
+            ledger.record_results(connection, day, load_ids, run_id, results)
             self._settle(connection, day, run_id)
-        return results
+
+    def waived(self, day: str) -> dict[str, Waiver]:
+        """Check -> waiver that holds for it on this day today.
+
+        Raises:
+            ReviewedFileError: when expectations/waivers.yaml has a mistake.
+        """
+        return in_force(waivers(), day, today(self.settings))
 
     def verdict(self, connection: ledger.Connection, day: str) -> tuple[Verdict, dict[str, str | None]]:
         """What the gate says of a day now, and the loads it speaks of."""
@@ -318,14 +359,15 @@ class Pipeline:
             Recorded(r["asset"], r["check_name"], r["load_id"], r["suite_version"], r["status"], r["observed"])
             for r in ledger.results_of_day(connection, day)
         ]
-        return decide(demands(all_suites(), load_ids), recorded), load_ids
+        return decide(demands(all_suites(), load_ids), recorded, self.waived(day)), load_ids
 
     def _load_ids(self, connection: ledger.Connection, day: str) -> dict[str, str | None]:
-        """What the suites judge of a day now: the turns, all that was taken in together, the marts."""
+        """What the suites judge of a day now: each dataset, all that was taken in together, the marts."""
         return {
-            "turns": ledger.live_load_id(connection, "turns", day),
+            "turns": None,
+            "marts": None,
+            **ledger.live_load_ids(connection, day),
             "intake": ledger.intake_id(connection, day),
-            "marts": ledger.live_load_id(connection, "marts", day),
         }
 
     def _settle(self, connection: ledger.Connection, day: str, run_id: str) -> Verdict:
@@ -386,11 +428,13 @@ class Pipeline:
                     status=row.get("status"),
                     has_error=bool(row.get("has_error")),
                     published_load=row.get("published_load"),
+                    demanded_suites=_suites_of(row.get("loaded")),
+                    waivers_changed=waivers_changed(row.get("reasons") or (), self.waived(day)),
                 )
                 for day in sorted(expected.keys() | known.keys())
                 for row in [known.get(day, {})]
             ]
-        return days_to_repair(states, frozenset(suite.version for suite in all_suites()), within)
+        return days_to_repair(states, within)
 
     def _evidence(self, connection: ledger.Connection, day: str, verdict: Verdict) -> dict[str, Any]:
         """What a certificate rests on; nothing in it depends on when or how often the day was run."""
@@ -416,6 +460,12 @@ class Pipeline:
 
 
 _PARTS = {"staging": mart_code_version, "marts": mart_code_version, "views": views_code_version}
+
+
+def _suites_of(loaded: str | None) -> frozenset[str]:
+    """Versions of the suites that are asked of a day with these loads."""
+    loads: dict[str, str | None] = dict(part.split(":", 1) for part in loaded.split(",")) if loaded else {}
+    return frozenset(suite.version for suite in all_suites() if is_asked(suite, loads))
 
 
 def _loads_text(loads: Mapping[str, str]) -> str:

@@ -60,7 +60,7 @@ def test_a_bad_day_run_alone_is_blocked_at_its_raw_check(world: World, dstc2: Pa
     _land_with_bad_day(world, dstc2)
     assert world.run("2013-03-25").success
     result = world.run(BAD)
-    assert [event.step_key for event in result.get_step_failure_events()] == ["turns_are_plausible"]
+    assert [event.step_key for event in result.get_step_failure_events()] == ["judge_raw"]
     assert world.run("2013-03-27").success
     assert world.certified() == {day: SESSIONS[day] for day in ("2013-03-25", "2013-03-27")}
     assert world.status(BAD) == "blocked"

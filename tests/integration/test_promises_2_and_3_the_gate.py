@@ -67,7 +67,7 @@ def test_could_not_check_is_neither_bad_data_nor_passed(world: World) -> None:
     suite = next(s for s in all_suites() if s.suite == "turns_are_plausible")
     rule = replace(suite.rules[0], kwargs={**suite.rules[0].kwargs, "column": "no_such_column"})
     broken = replace(suite, rules=(rule, *suite.rules[1:]))
-    results = world.pipeline.judge(broken, DAY, _validator(world), "test")
+    results = world.pipeline.judge([broken], [DAY], _validator(world), "test")[DAY]["turns_are_plausible"]
     assert results[0].status == "error"
     assert "no_such_column" in results[0].observed["message"]
     assert {r.status for r in results[1:]} == {"passed"}

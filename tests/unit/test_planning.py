@@ -30,18 +30,20 @@ GOOD = DayState(
     status="certified",
     has_error=False,
     published_load="mart",
+    demanded_suites=SUITES,
 )
 BLOCKED = replace(GOOD, status="blocked", published_load=None, built_mart=None, judged_suites=frozenset({"s1"}))
 
 
 def test_a_certified_day_is_left_alone() -> None:
-    assert why_to_repair(GOOD, SUITES) is None
+    assert why_to_repair(GOOD) is None
 
 
 def test_a_day_blocked_by_bad_data_is_left_alone_until_something_changes() -> None:
-    assert why_to_repair(BLOCKED, SUITES) is None
-    assert why_to_repair(replace(BLOCKED, expected_load="new file"), SUITES) == "stale: its files changed"
-    assert why_to_repair(BLOCKED, frozenset({"s1 mended", "s2"})) == "stale: its checks changed"
+    assert why_to_repair(BLOCKED) is None
+    assert why_to_repair(replace(BLOCKED, waivers_changed=True)) == "stale: a waiver was given or has ended"
+    assert why_to_repair(replace(BLOCKED, expected_load="new file")) == "stale: its files changed"
+    assert why_to_repair(replace(BLOCKED, demanded_suites=frozenset({"s1 mended", "s2"}))) == "stale: its checks changed"
 
 
 @pytest.mark.parametrize(
@@ -55,20 +57,22 @@ def test_a_day_blocked_by_bad_data_is_left_alone_until_something_changes() -> No
         ({"status": None}, "failed: it was never judged"),
         ({"status": "not judged"}, "failed: it was never judged"),
         ({"judged_suites": frozenset({"s1"})}, "stale: its checks changed"),
+        ({"demanded_suites": frozenset({"s1"})}, "stale: its checks changed"),
+        ({"waivers_changed": True}, "stale: a waiver was given or has ended"),
         ({"published_load": None}, "failed: judged and not published"),
     ],
 )
 def test_a_day_is_repaired_when(change: dict[str, object], why: str) -> None:
-    assert why_to_repair(replace(GOOD, **change), SUITES) == why  # type: ignore[arg-type]
+    assert why_to_repair(replace(GOOD, **change)) == why  # type: ignore[arg-type]
 
 
 def test_only_days_within_the_partitions_are_repaired() -> None:
     states = [replace(GOOD, day=day, loaded=None) for day in ("2026-07-31", "2026-08-01")]
-    assert list(days_to_repair(states, SUITES, ["2026-08-01"])) == ["2026-08-01"]
+    assert list(days_to_repair(states, ["2026-08-01"])) == ["2026-08-01"]
 
 
 def test_a_day_that_nothing_ever_touched_is_not_repaired() -> None:
-    assert why_to_repair(replace(GOOD, expected_load=None, loaded=None), SUITES) is None
+    assert why_to_repair(replace(GOOD, expected_load=None, loaded=None)) is None
 
 
 def test_days_become_as_few_ranges_as_possible() -> None:

@@ -1,5 +1,6 @@
 """Jobs: which assets run together."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
@@ -8,6 +9,8 @@ from voiceai_assets import retention
 from voiceai_assets.assets.abandonment import SCORES
 from voiceai_assets.assets.common import PipelineResource
 from voiceai_assets.assets.governance import REPORT
+from voiceai_assets.checks.asset_checks import check_key
+from voiceai_assets.checks.suites import Suite
 
 #: Days in one run; a year would hold one transaction log and one process for too long.
 DAYS_PER_RUN = 90
@@ -22,6 +25,15 @@ def daily_job() -> Any:
         - dg.AssetSelection.assets(REPORT)
         - dg.AssetSelection.groups("staging", "reference", "models"),
         description="Landing to certified dashboards with every check, for one day or a range of days.",
+    )
+
+
+def check_job(suites: Sequence[Suite]) -> Any:
+    """The checks alone, on what is loaded and built; nothing is published, but what proves bad is withdrawn."""
+    return dg.define_asset_job(
+        "check_job",
+        selection=dg.AssetSelection.checks(*(check_key(suite) for suite in suites)),
+        description="Judge days again as they are loaded and built. Publishes nothing; withdraws what proves bad.",
     )
 
 

@@ -44,6 +44,8 @@ class DayState:
         judged_suites: suite versions that its recorded results were made with on the present loads.
         status: verdict of the gate, or None.
         has_error: some rule could not be evaluated.
+        demanded_suites: suite versions that are asked of the day, given the datasets it has.
+        waivers_changed: a waiver that its verdict rests on has ended, or one was given for what blocks it.
     """
 
     day: str
@@ -55,6 +57,8 @@ class DayState:
     status: str | None
     has_error: bool
     published_load: str | None
+    demanded_suites: frozenset[str]
+    waivers_changed: bool = False
 
 
 def ranges(days: Iterable[str], longest: int) -> list[DayRange]:
@@ -70,7 +74,7 @@ def ranges(days: Iterable[str], longest: int) -> list[DayRange]:
     return found
 
 
-def why_to_repair(state: DayState, suites: frozenset[str]) -> str | None:
+def why_to_repair(state: DayState) -> str | None:
     """Why a day must be run again, or None.
 
     A day that is blocked by bad data is not run again as it is: the same files, code and suites would give the same
@@ -78,6 +82,7 @@ def why_to_repair(state: DayState, suites: frozenset[str]) -> str | None:
     """
     if state.expected_load is None:
         return None
+    suites = state.demanded_suites
     is_blocked = state.status == "blocked"
     mart_differs = state.built_mart != state.expected_mart and not is_blocked
     other_suites = not state.judged_suites <= suites if is_blocked else state.judged_suites != suites
@@ -89,15 +94,16 @@ def why_to_repair(state: DayState, suites: frozenset[str]) -> str | None:
         "failed: a check could not be evaluated": state.has_error,
         "failed: it was never judged": state.status in {None, "not judged"},
         "stale: its checks changed": other_suites,
+        "stale: a waiver was given or has ended": state.waivers_changed,
         "failed: judged and not published": not is_blocked and state.published_load != state.built_mart,
     }
     return next((why for why, applies in causes.items() if applies), None)
 
 
-def days_to_repair(states: Iterable[DayState], suites: frozenset[str], within: Sequence[str]) -> dict[str, str]:
+def days_to_repair(states: Iterable[DayState], within: Sequence[str]) -> dict[str, str]:
     """Days among ``within`` that must be run again, with the reason."""
     allowed = set(within)
-    found = {s.day: why_to_repair(s, suites) for s in states if s.day in allowed}
+    found = {s.day: why_to_repair(s) for s in states if s.day in allowed}
     return {day: why for day, why in sorted(found.items()) if why}
 
 

@@ -1,6 +1,7 @@
-"""Evaluate suites with Great Expectations, one day at a time.
+"""Evaluate suites with Great Expectations, for a range of days at once.
 
-Belongs here: suite and day in, one result per rule out. Does not belong here: what follows from a result (``gate``).
+Belongs here: suite and days in, one result per rule and day out. Does not belong here: what follows from a result
+(``gate``), rules that look at other days or at the catalogue (``measured``).
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from voiceai_assets.warehouse.ledger import CheckResult
 from voiceai_assets.warehouse.server import Address
 
 SAMPLE_ROWS = 5
+#: Into how many parts a range is cut in which a rule is broken: one bad day of ninety is found in 19 questions.
+_PARTS = 8
 
 
 class Validator:
@@ -47,28 +50,46 @@ class Validator:
         """
         return (f"{statement} limit 0" if statement.strip() == self._batch_query else statement), parameters
 
-    def validate(self, suite: Suite, day: str) -> list[CheckResult]:
-        """One result per rule: passed, failed, or error where the rule could not be evaluated.
+    def validate(self, suite: Suite, days: Sequence[str]) -> dict[str, list[CheckResult]]:
+        """Day -> one result per rule that is an expectation: passed, failed, or error where it could not be evaluated.
 
-        The first pass asks only true or false, which Great Expectations answers for all rules in one scan; rules
-        that failed are asked again for what was observed and for offending values.
+        All days are asked at once, and only true or false, which Great Expectations answers for all rules on rows in
+        one scan. Its price is per rule asked (5 ms) and not per row, so ninety good days cost what one does. Rules that
+        do not hold of a range are asked of parts of it, and of single days for what was observed.
         """
-        with self._batch(suite, day) as batch:
-            first = self._run(batch, suite, suite.rules, "BOOLEAN_ONLY")
-            doubtful = [rule for rule in suite.rules if not _passed(first.get(rule.id))]
-            second = self._run(batch, suite, doubtful, "SUMMARY") if doubtful else {}
-        return [self._result(suite, rule, second.get(rule.id) or first.get(rule.id)) for rule in suite.rules]
+        rules = [rule for rule in suite.rules if not rule.is_measured]
+        found: dict[str, dict[str, dict[str, Any]]] = {day: {} for day in days}
+        if rules and days:
+            self._look(suite, sorted(days), rules, found)
+        return {day: [self._result(suite, rule, found[day].get(rule.id)) for rule in rules] for day in days}
+
+    def _look(
+        self, suite: Suite, days: Sequence[str], rules: Sequence[Rule], found: dict[str, dict[str, dict[str, Any]]]
+    ) -> None:
+        with self._batch(suite, days[0], days[-1]) as batch:
+            first = self._run(batch, suite, rules, "BOOLEAN_ONLY")
+            doubtful = [rule for rule in rules if not _passed(first.get(rule.id))]
+            if doubtful and len(days) == 1:
+                first |= self._run(batch, suite, doubtful, "SUMMARY")
+        if len(days) == 1:
+            found[days[0]] |= first
+            return
+        for day in days:
+            found[day] |= {rule.id: first[rule.id] for rule in rules if rule not in doubtful}
+        if doubtful:
+            for part in _parts(days):
+                self._look(suite, part, doubtful, found)
 
     @contextmanager
-    def _batch(self, suite: Suite, day: str) -> Iterator[Any]:
+    def _batch(self, suite: Suite, first: str, last: str) -> Iterator[Any]:
         # a query, not GX's own daily batches: those scan the whole table (1.75 s against 0.35 s per 100k rows)
-        query = f"select * from {suite.table} where {suite.day_column} = date '{day}'"
+        query = suite.query(first, last)
         self._batch_query = query
         asset = self._source.add_query_asset(f"{suite.suite}_{next(self._serial)}", query=query)
         try:
             yield asset.add_batch_definition_whole_table("day").get_batch()
         finally:
-            self._source.delete_asset(asset.name)  # or a run of a year would drag 1,500 of them along
+            self._source.delete_asset(asset.name)  # or a run of a year would drag them all along
 
     def _run(self, batch: Any, suite: Suite, rules: Sequence[Rule], result_format: str) -> dict[str, dict[str, Any]]:
         expectations = [
@@ -89,17 +110,32 @@ class Validator:
         else:
             status = "passed" if found["success"] else "failed"
             observed, sample = _observed(found.get("result", {})), _sample(found.get("result", {}))
-        return CheckResult(
-            asset=suite.asset_name,
-            check_name=suite.check_name(rule),
-            status=status,
-            severity=rule.severity,
-            description=rule.description,
-            suite_version=suite.version,
-            observed=observed,
-            expected={"type": rule.type, **rule.kwargs},
-            sample=sample,
-        )
+        return result(suite, rule, status, observed, sample)
+
+
+def nothing_to_see(suite: Suite) -> list[CheckResult]:
+    """Results of a table that holds nothing of the day: what is said of rows holds of none."""
+    return [result(suite, rule, "passed", {}) for rule in suite.rules if not rule.is_measured]
+
+
+def result(suite: Suite, rule: Rule, status: str, observed: Any, sample: Any = None) -> CheckResult:
+    """What the ledger keeps of a rule on a day."""
+    return CheckResult(
+        asset=suite.asset_name,
+        check_name=suite.check_name(rule),
+        status=status,
+        severity=rule.severity,
+        description=rule.description,
+        suite_version=suite.version,
+        observed=observed,
+        expected={"type": rule.type, **rule.kwargs},
+        sample=sample,
+    )
+
+
+def _parts(days: Sequence[str]) -> list[Sequence[str]]:
+    size = -(-len(days) // _PARTS)
+    return [days[n : n + size] for n in range(0, len(days), size)]
 
 
 def _uuid(suite: Suite, rule: Rule) -> str:
@@ -119,6 +155,11 @@ def _exception_of(found: dict[str, Any]) -> str | None:
 
 
 def _observed(result: dict[str, Any]) -> dict[str, Any]:
+    """What was seen; of a rule that tolerates a share, how many of how many."""
+    shares = [row for row in (result.get("details") or {}).get("unexpected_rows") or [] if "out_of" in row]
+    if shares:
+        names = {"unexpected_count": "found_count", "element_count": "out_of"}
+        return {name: sum(row[key] for row in shares) for name, key in names.items()}
     keys = ("observed_value", "element_count", "unexpected_count", "unexpected_percent", "missing_count")
     return {key: result[key] for key in keys if key in result}
 

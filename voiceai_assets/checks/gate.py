@@ -1,17 +1,20 @@
 """The gate: from demanded checks and recorded results to a verdict on a day. Pure; nothing is read or written here.
 
 Three promises live in this file. A result counts only for the load it was made on, a missing result blocks, and
-"could not check" is neither "bad data" nor "passed".
+"could not check" is neither "bad data" nor "passed". A data owner's waiver lets a day pass in spite of a rule that was
+evaluated and found broken, and of nothing else.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 from typing import Any
 
-from voiceai_assets.checks.suites import Suite
+from voiceai_assets.checks.reviewed import Waiver
+from voiceai_assets.checks.suites import Suite, is_asked
 
 
 class Status(StrEnum):
@@ -58,10 +61,11 @@ class Reason:
     severity: str
     text: str
     mend: str
+    waiver: Waiver | None = None
 
     def as_dict(self) -> dict[str, str]:
         """For the ledger."""
-        return {
+        found = {
             "check": self.check,
             "asset": self.asset,
             "kind": self.kind,
@@ -69,6 +73,10 @@ class Reason:
             "text": self.text,
             "mend": self.mend,
         }
+        if self.waiver:
+            w = self.waiver
+            found |= {"waived_by": w.owner, "waived_because": w.reason, "waived_until": w.until.isoformat()}
+        return found
 
 
 @dataclass(frozen=True)
@@ -90,7 +98,7 @@ class Verdict:
 
 
 def demands(suites: Iterable[Suite], load_ids: Mapping[str, str | None]) -> list[Demand]:
-    """Every rule of every suite, tied to the load that its table holds now."""
+    """Every rule of every suite that the day is asked for, tied to the load that its table holds now."""
     return [
         Demand(
             asset=suite.asset_name,
@@ -102,16 +110,36 @@ def demands(suites: Iterable[Suite], load_ids: Mapping[str, str | None]) -> list
             mend=rule.mend,
         )
         for suite in suites
+        if is_asked(suite, load_ids)
         for rule in suite.rules
     ]
 
 
-def decide(demanded: Sequence[Demand], recorded: Iterable[Recorded]) -> Verdict:
+def in_force(waivers: Iterable[Waiver], day: str, today: date) -> dict[str, Waiver]:
+    """Check -> the waiver that holds for it on this day; of several, the one that holds longest."""
+    judged = date.fromisoformat(day)
+    found = [w for w in waivers if w.first <= judged <= w.last and today <= w.until]
+    return {w.check: w for w in sorted(found, key=lambda w: w.until)}
+
+
+def waivers_changed(reasons: Iterable[Mapping[str, Any]], waived: Mapping[str, Waiver]) -> bool:
+    """Whether a recorded verdict would be another one under the waivers that hold today."""
+    return any(
+        (reason["kind"] == "waived" and reason["check"] not in waived)
+        or (reason["kind"] == "failed" and reason["severity"] == "critical" and reason["check"] in waived)
+        for reason in reasons
+    )
+
+
+def decide(
+    demanded: Sequence[Demand], recorded: Iterable[Recorded], waived: Mapping[str, Waiver] | None = None
+) -> Verdict:
     """Judge a day.
 
     A broken critical rule blocks, and so does any rule, of whatever severity, whose evaluation raised: what was not
     checked must not look checked. A rule without a result on exactly this load and this suite version leaves the day
-    not judged, which does not publish either. A broken rule of severity warning certifies and stays attached.
+    not judged, which does not publish either. A broken rule of severity warning certifies and stays attached, and so
+    does a critical one that is waived.
     """
     if not demanded:
         return Verdict(Status.NOT_JUDGED, (_not_built("gate", "no check is demanded"),))
@@ -120,7 +148,8 @@ def decide(demanded: Sequence[Demand], recorded: Iterable[Recorded]) -> Verdict:
     reasons = [_not_built(asset, f"{asset} does not hold the day as it lies in landing now") for asset in absent]
     for d in demanded:
         if d.load_id is not None:
-            objection = _objection(d, found.get((d.asset, d.check_name, d.load_id, d.suite_version)))
+            result = found.get((d.asset, d.check_name, d.load_id, d.suite_version))
+            objection = _objection(d, result, (waived or {}).get(d.check_name))
             reasons += [objection] if objection else []
     # stable: among equals the upstream table comes first
     ordered = tuple(sorted(reasons, key=lambda r: (r.kind == "failed" and r.severity == "warning", _ORDER[r.kind])))
@@ -139,10 +168,10 @@ def _not_built(asset: str, text: str) -> Reason:
     return Reason("gate", asset, "missing", "critical", text, "materialise the whole day")
 
 
-_ORDER = {"failed": 0, "error": 1, "missing": 2}
+_ORDER = {"failed": 0, "error": 1, "missing": 2, "waived": 3}
 
 
-def _objection(demand: Demand, result: Recorded | None) -> Reason | None:
+def _objection(demand: Demand, result: Recorded | None, waiver: Waiver | None) -> Reason | None:
     if result is None:
         kind, text = "missing", f"not checked on this load: {demand.description}"
         mend = "run the checks of the day (materialise the whole day)"
@@ -150,6 +179,11 @@ def _objection(demand: Demand, result: Recorded | None) -> Reason | None:
         return None
     elif result.status == "failed":
         kind, text, mend = "failed", f"not so: {demand.description}{seen(result.observed)}", demand.mend
+        if waiver and demand.severity == "critical":
+            said = f"waived until {waiver.until} by {waiver.owner} ({waiver.reason})"
+            return Reason(
+                demand.check_name, demand.asset, "waived", demand.severity, f"{said}; {text}", demand.mend, waiver
+            )
     else:
         kind, text = "error", f"could not check: {demand.description}{seen(result.observed)}"
         mend = "mend the cause of the error, then run the day again; the data may be good"

@@ -1,6 +1,11 @@
 """The reviewed suites in ``expectations/``: reading them, naming them, fingerprinting them.
 
-Belongs here: what is demanded of a table. Does not belong here: evaluating it (``expectations``), deciding (``gate``).
+Belongs here: what is demanded of a table. Does not belong here: evaluating it (``expectations``, ``measured``), deciding
+(``gate``), tolerances and waivers (``reviewed``).
+
+A suite is asked of many days at once and gone into day by day only where something is broken. Therefore every rule must
+be one that holds for a range exactly if it holds for each of its days: rules on rows, and queries that name the day in
+what they group by. ``read_suite`` refuses others.
 """
 
 from __future__ import annotations
@@ -8,16 +13,39 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from voiceai_assets.settings import REPOSITORY
+from voiceai_assets.checks.reviewed import SUITES_FOLDER, Tolerance, tolerances
+from voiceai_assets.contracts import DATASETS
+from voiceai_assets.warehouse.marts import columns_of_mart
 
-SUITES_FOLDER = REPOSITORY / "expectations"
-#: What suites judge, upstream first: all that was taken in for a day, its turns, its marts.
-_ORDER = ("intake", "turns", "marts")
+#: Whose load id judges a suite: all that was taken in for a day, one dataset of it, its marts. Upstream first.
+INTAKE, MARTS = "intake", "marts"
+#: What every day must have; the suite of a dataset that a day has nothing of is not asked for.
+ALWAYS = (INTAKE, "turns", MARTS)
 SEVERITIES = ("critical", "warning")
+
+#: Great Expectations answers these for a range as it does for its days.
+EXPECTATIONS = frozenset(
+    {
+        "expect_column_values_to_be_between",
+        "expect_column_values_to_be_in_set",
+        "expect_column_values_to_be_null",
+        "expect_column_values_to_not_be_null",
+        "expect_column_values_to_match_regex",
+        "expect_column_pair_values_a_to_be_greater_than_b",
+        "unexpected_rows_expectation",
+    }
+)
+#: Rules that look at the catalogue of the database or at other days, hence measured by us.
+MEASURED = frozenset({"schema_is_as_agreed", "volume_is_usual", "distribution_is_usual", "day_ends_as_usual"})
+#: At most a share of the rows of each source, by ``expectations/tolerances.yaml``; becomes a query.
+SHARE = "share_is_tolerated"
+_TOLERANCE = re.compile(r"\{tolerance(?::(\w+))?\}")
 
 
 class SuiteError(ValueError):
@@ -36,10 +64,21 @@ class Rule:
     why: str
     mend: str
 
+    @property
+    def is_measured(self) -> bool:
+        """Whether we measure it, and not Great Expectations."""
+        return self.type in MEASURED
+
 
 @dataclass(frozen=True)
 class Suite:
-    """All expectations of one check on one table, evaluated per day."""
+    """All expectations of one check on one table, evaluated per day.
+
+    Attributes:
+        dataset: whose load id judges it: a dataset, ``intake`` or ``marts``.
+        computed: columns that rules speak of besides the table's own, as SQL over one row.
+        every_day: a day without rows is looked at too, as one row of nulls; rows bear their day as ``judged_day``.
+    """
 
     suite: str
     asset: tuple[str, ...]
@@ -48,7 +87,9 @@ class Suite:
     day_column: str
     doc: str
     rules: tuple[Rule, ...]
-    version: str
+    version: str = ""
+    computed: Mapping[str, str] = field(default_factory=dict)
+    every_day: bool = False
 
     @property
     def asset_name(self) -> str:
@@ -59,40 +100,117 @@ class Suite:
         """Name of one rule in the ledger."""
         return f"{self.suite}.{rule.id}"
 
+    def query(self, first: str, last: str) -> str:
+        """The rows of the days from ``first`` to ``last`` with the computed columns."""
+        extra = "".join(f", {expression} as {name}" for name, expression in self.computed.items())
+        if not self.every_day:
+            return (
+                f"select t.*{extra} from {self.table} t "
+                f"where t.{self.day_column} between date '{first}' and date '{last}'"
+            )
+        return (
+            f"select calendar.judged_day, t.*{extra} from (select d::date as judged_day "
+            f"from generate_series(date '{first}', date '{last}', interval '1 day') as days (d)) as calendar "
+            f"left join {self.table} t on t.{self.day_column} = calendar.judged_day"
+        )
 
-def read_suite(path: Path) -> Suite:
-    """Read one suite.
+
+def read_suite(path: Path, tolerated: Iterable[Tolerance] | None = None) -> Suite:
+    """Read one suite, with tolerances and agreed columns filled in.
 
     Raises:
-        SuiteError: for a missing or unknown key, an unknown severity or a rule that stands twice.
+        SuiteError: for a missing or unknown key, an unknown severity or type, a rule that stands twice.
     """
-    text = path.read_text()
     try:
-        found = json.loads(text)
+        found = json.loads(path.read_text())
         rules = tuple(Rule(**rule) for rule in found.pop("expectations"))
-        suite = Suite(
-            **{**found, "asset": tuple(found["asset"])},
-            rules=rules,
-            version=hashlib.sha256(
-                json.dumps([found, [r.__dict__ for r in rules]], sort_keys=True).encode()
-            ).hexdigest()[:12],
-        )
+        suite = Suite(**{**found, "asset": tuple(found["asset"])}, rules=rules)
     except (TypeError, KeyError, json.JSONDecodeError) as error:
         raise SuiteError(f"{path} is not a suite: {error}") from error
-    ids = [rule.id for rule in rules]
+    _refuse_mistakes(path, suite)
+    limits = {(t.rule, t.source): t.value for t in (tolerances() if tolerated is None else tolerated)}
+    try:
+        suite = _filled_in(suite, limits)
+    except KeyError as error:
+        raise SuiteError(f"{path}: {error.args[0]}") from error
+    said = {k: v for k, v in suite.__dict__.items() if k not in ("rules", "version")}
+    text = json.dumps([said, [rule.__dict__ for rule in suite.rules]], sort_keys=True)
+    return replace(suite, version=hashlib.sha256(text.encode()).hexdigest()[:12])
+
+
+def _refuse_mistakes(path: Path, suite: Suite) -> None:
+    ids = [rule.id for rule in suite.rules]
     if len(set(ids)) != len(ids):
         raise SuiteError(f"{path}: rule ids must be unique, found {ids}")
-    if wrong := [rule.id for rule in rules if rule.severity not in SEVERITIES]:
+    if wrong := [rule.id for rule in suite.rules if rule.severity not in SEVERITIES]:
         raise SuiteError(f"{path}: severity of {wrong} is none of {SEVERITIES}")
-    if suite.dataset not in _ORDER:
-        raise SuiteError(f"{path}: dataset is {suite.dataset!r}, none of {', '.join(_ORDER)}")
+    if wrong := [rule.id for rule in suite.rules if rule.type not in EXPECTATIONS | MEASURED | {SHARE}]:
+        raise SuiteError(f"{path}: type of {wrong} is not one that can be asked of many days at once")
+    if wrong := [rule.id for rule in suite.rules if not _names_the_day(suite, rule)]:
+        raise SuiteError(f"{path}: {wrong} must group by {suite.day_column}, or days would be mixed")
+    if suite.dataset not in (INTAKE, *DATASETS, MARTS):
+        raise SuiteError(f"{path}: dataset is {suite.dataset!r}, none of {', '.join((INTAKE, *DATASETS, MARTS))}")
     if suite.suite != path.stem:
         raise SuiteError(f"{path}: suite is called {suite.suite!r}; the file's name must say the same")
-    return suite
+
+
+def _names_the_day(suite: Suite, rule: Rule) -> bool:
+    query = str(rule.kwargs.get("unexpected_rows_query", ""))
+    day = "judged_day" if suite.every_day else rf"(?:{suite.day_column}|turn_date)"
+    return all(re.match(rf"\s*(\w+\.)?{day}\b", part) for part in re.split(r"\bgroup by\b", query)[1:])
+
+
+def _filled_in(suite: Suite, limits: Mapping[tuple[str, str], float]) -> Suite:
+    """The same with numbers for tolerances, a query for each share, and the columns that were agreed on."""
+    computed = {
+        name: _TOLERANCE.sub(lambda found: _by_source(f"{suite.suite}.{found[1]}", limits), expression)
+        for name, expression in suite.computed.items()
+    }
+    rules = []
+    for rule in suite.rules:
+        if rule.type == SHARE:
+            holds = rule.kwargs["column"]
+            query = (
+                f"select {suite.day_column}, source, count(*) filter (where {holds}) as found_count, "
+                f"count({holds}) as out_of from {{batch}} group by {suite.day_column}, source "
+                f"having count(*) filter (where {holds}) > {_by_source(suite.check_name(rule), limits)} * count({holds})"
+            )
+            rule = replace(rule, type="unexpected_rows_expectation", kwargs={"unexpected_rows_query": query})
+        elif "unexpected_rows_query" in rule.kwargs:
+            name = suite.check_name(rule)
+            query = _TOLERANCE.sub(lambda _, name=name: _by_source(name, limits), rule.kwargs["unexpected_rows_query"])
+            rule = replace(rule, kwargs={"unexpected_rows_query": query})
+        if rule.type == "schema_is_as_agreed":
+            rule = replace(rule, kwargs={"columns": agreed_columns(suite)})
+        rules.append(rule)
+    return replace(suite, computed=computed, rules=tuple(rules))
+
+
+def _by_source(rule: str, limits: Mapping[tuple[str, str], float]) -> str:
+    """A tolerance as SQL over a row's source."""
+    if (rule, "*") not in limits:
+        raise KeyError(f"expectations/tolerances.yaml has no value of {rule} for source *")
+    special = "".join(f" when '{s}' then {v}" for (r, s), v in sorted(limits.items()) if r == rule and s != "*")
+    default = str(limits[rule, "*"])
+    return f"(case source{special} else {default} end)" if special else default
+
+
+def agreed_columns(suite: Suite) -> dict[str, str]:
+    """Column -> type that the contract or the mart's own description promises."""
+    schema, table = suite.table.split(".")
+    if schema == "raw":
+        return {c.name: c.kind.postgres for c in DATASETS[table].columns}
+    return dict(columns_of_mart(table))
 
 
 @functools.cache
 def all_suites(folder: Path = SUITES_FOLDER) -> tuple[Suite, ...]:
     """Every suite, upstream first: what is broken in raw explains what is broken in the marts."""
     suites = (read_suite(path) for path in folder.glob("*.json"))
-    return tuple(sorted(suites, key=lambda suite: (_ORDER.index(suite.dataset), suite.suite)))
+    order = (INTAKE, *DATASETS, MARTS)
+    return tuple(sorted(suites, key=lambda suite: (order.index(suite.dataset), suite.suite)))
+
+
+def is_asked(suite: Suite, load_ids: Mapping[str, str | None]) -> bool:
+    """Whether a suite is demanded of a day with these loads: not where the day has nothing of an optional dataset."""
+    return suite.dataset in ALWAYS or load_ids.get(suite.dataset) is not None

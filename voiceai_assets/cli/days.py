@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from voiceai_assets.automation.planning import DayRange
-from voiceai_assets.checks.suites import all_suites
+from voiceai_assets.checks.asset_checks import STEPS
 from voiceai_assets.cli.privacy import print_late_files
 from voiceai_assets.governance.standing import Standing, standing
 from voiceai_assets.partitions import first_day, today
@@ -55,7 +55,7 @@ def materialize_days(pipeline: Pipeline, first: date, last: date, console: Conso
 
 def run_with_bar(pipeline: Pipeline, days: list[str], console: Console) -> tuple[bool, tuple[str, ...]]:
     """Run days under a progress bar."""
-    steps = 5 + len(all_suites())  # read, load, calls, dbt, publish, and one check per suite
+    steps = 5 + len(STEPS)  # read, load, calls, dbt, publish, and the checks of both stages
     columns = (TextColumn("{task.description:<8}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("starting", total=steps * len(days))

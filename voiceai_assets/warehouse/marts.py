@@ -94,6 +94,19 @@ def views_over_days() -> Mapping[str, View]:
     return {name: found[name] for name in order.static_order()}
 
 
+@functools.cache
+def columns_of_mart(name: str) -> Mapping[str, str]:
+    """Column -> type of a mart or view, as its YAML promises.
+
+    Raises:
+        KeyError: when there is no such model.
+    """
+    path = next((p for p in MODELS.rglob(f"{name}.sql")), None)
+    if path is None:
+        raise KeyError(f"there is no model {name}")
+    return {column["name"]: str(column["data_type"]) for column in _described(path)["columns"]}
+
+
 def _described(path: Path) -> dict[str, Any]:
     try:
         models: list[dict[str, Any]] = yaml.safe_load(path.with_suffix(".yml").read_text())["models"]

@@ -1,0 +1,17 @@
+-- Records of each source, dataset and day that lie in landing (or lay there until retention took the file): what the
+-- volume of a day is held against. Of landing and not of what is loaded, so that it does not depend on which days were
+-- run before.
+create or replace view governance.landed_records as
+select
+  t.day::date as day,
+  f.adapter as source,
+  d.dataset,
+  sum(t.records::bigint)::bigint as records
+from governance.landing_files f
+cross join lateral jsonb_each(f.rows) as d (dataset, by_day)
+cross join lateral jsonb_each_text(d.by_day) as t (day, records)
+where f.problem is null
+group by 1, 2, 3;
+
+-- The key begins with the asset; the gate asks for one day, which would read the results of a year.
+create index if not exists quality_results_by_day on governance.quality_results (day);
