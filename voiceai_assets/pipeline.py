@@ -15,9 +15,9 @@ from typing import Any
 from voiceai_assets.automation.planning import DayState, days_to_repair
 from voiceai_assets.automation.retention import limit
 from voiceai_assets.catalogue import definitions
-from voiceai_assets.checks.expectations import Validator, nothing_to_see
+from voiceai_assets.checks.expectations import Validator
 from voiceai_assets.checks.gate import Recorded, Verdict, decide, demands, in_force, waivers_changed
-from voiceai_assets.checks.measured import days_with_rows, measure
+from voiceai_assets.checks.judging import evaluate
 from voiceai_assets.checks.reviewed import Waiver, waivers
 from voiceai_assets.checks.suites import Suite, all_suites, is_asked
 from voiceai_assets.contracts import DATASETS
@@ -301,25 +301,14 @@ class Pipeline:
     ) -> dict[str, dict[str, list[ledger.CheckResult]]]:
         """Evaluate suites on days and write the results into the ledger, under the loads that were looked at.
 
-        A day of which nothing is loaded is judged too: a day without any event must fail, not be silent. A suite of a
-        dataset that a day has nothing of is not asked, and a table without rows of the day need not be read.
+        A day of which nothing is loaded is judged too: a day without any event must fail, not be silent.
 
         Returns:
-            day -> suite -> results of its rules; suites that are not asked of a day are left out.
+            day -> suite -> results of its rules; suites of datasets that a day has nothing of are left out.
         """
         with self.warehouse.connect() as connection:
             before = {day: self._load_ids(connection, day) for day in days}
-            asked = [(suite, [day for day in days if is_asked(suite, before[day])]) for suite in suites]
-            filled = days_with_rows(connection, [s for s in suites if not s.every_day], days)
-        found: dict[str, dict[str, list[ledger.CheckResult]]] = {day: {} for day in days}
-        for suite, its_days in asked:
-            full = [day for day in its_days if suite.every_day or day in filled[suite.suite]]
-            expected = validator.validate(suite, full)
-            with self.warehouse.connect() as connection:
-                measured = measure(connection, suite, its_days)
-            for day in its_days:
-                results = expected[day] if day in expected else nothing_to_see(suite)
-                found[day][suite.suite] = results + measured[day]
+        found = evaluate(self.warehouse, suites, before, validator)
         for day in days:
             self._keep(day, suites, found[day], before[day], run_id)
         return found
@@ -464,7 +453,8 @@ _PARTS = {"staging": mart_code_version, "marts": mart_code_version, "views": vie
 
 def _suites_of(loaded: str | None) -> frozenset[str]:
     """Versions of the suites that are asked of a day with these loads."""
-    loads: dict[str, str | None] = dict(part.split(":", 1) for part in loaded.split(",")) if loaded else {}
+    datasets = [part.split(":")[0] for part in loaded.split(",")] if loaded else []
+    loads = dict.fromkeys(datasets, "loaded")
     return frozenset(suite.version for suite in all_suites() if is_asked(suite, loads))
 
 

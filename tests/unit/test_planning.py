@@ -43,7 +43,9 @@ def test_a_day_blocked_by_bad_data_is_left_alone_until_something_changes() -> No
     assert why_to_repair(BLOCKED) is None
     assert why_to_repair(replace(BLOCKED, waivers_changed=True)) == "stale: a waiver was given or has ended"
     assert why_to_repair(replace(BLOCKED, expected_load="new file")) == "stale: its files changed"
-    assert why_to_repair(replace(BLOCKED, demanded_suites=frozenset({"s1 mended", "s2"}))) == "stale: its checks changed"
+    assert (
+        why_to_repair(replace(BLOCKED, demanded_suites=frozenset({"s1 mended", "s2"}))) == "stale: its checks changed"
+    )
 
 
 @pytest.mark.parametrize(

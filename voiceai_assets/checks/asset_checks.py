@@ -75,8 +75,9 @@ def _step(name: str, suites: Sequence[Suite], partitions: dg.PartitionsDefinitio
                 yield from _evaluations(op, suite, summaries)
         if not op.has_partition_key:
             # the range goes on whatever single days gave: the gate blocks those, and only those
-            for suite in chosen:
-                yield dg.Output(None, output_name=check_key(suite).to_python_identifier())
+            for spec in specs:
+                if spec.key in op.selected_asset_check_keys:
+                    yield dg.Output(None, output_name=spec.get_python_identifier())
 
     return judge
 
@@ -84,7 +85,7 @@ def _step(name: str, suites: Sequence[Suite], partitions: dg.PartitionsDefinitio
 def _summary(
     suite: Suite, day: str, results: Sequence[CheckResult] | None, waived: Mapping[str, Waiver]
 ) -> tuple[bool, dg.AssetCheckSeverity, dict[str, Any]]:
-    """Passed or not, how grave, and what the UI shows: critical failures are errors unless waived, the rest warnings."""
+    """Passed or not, how grave, and what the UI shows: critical failures are errors unless waived."""
     if results is None:
         nothing = {"day": day, "rules": 0, "not asked": f"the day has nothing of {suite.dataset}"}
         return True, dg.AssetCheckSeverity.WARN, nothing

@@ -161,11 +161,11 @@ def _distribution(
     by_day: dict[date, dict[str, float]] = defaultdict(dict)
     query = (
         f"select day, category, sum(weight) from (select {suite.day_column} as day, ({category})::text as category, "
-        f"({weight})::double precision as weight from {suite.table} where {suite.day_column} between %s and %s) as rows "
+        f"({weight})::double precision as weight from {suite.table} where {suite.day_column} between %s and %s) as r "
         "where category is not null group by day, category having sum(weight) > 0"
     )
     between = [min(days) - timedelta(days=window), max(days)]
-    for day, name, total in connection.execute(query, between).fetchall():  # type: ignore[call-overload]  # reviewed text
+    for day, name, total in connection.execute(query, between).fetchall():
         by_day[day][name] = total
     return {
         day: distribution_finding(
@@ -231,7 +231,9 @@ def day_end_finding(now: float | None, past: Sequence[float], at_least: int, hou
     if len(inside) < at_least:
         return Finding(True, f"too little history: fewer than {at_least} comparable days before it")
     early = min(inside) - now
-    return Finding(early <= hours, f"last event {max(early, 0):.1f} hours before the earliest of {len(inside)} such days")
+    return Finding(
+        early <= hours, f"last event {max(early, 0):.1f} hours before the earliest of {len(inside)} such days"
+    )
 
 
 _MEASURES: Mapping[str, Callable[[Connection, Suite, Rule, Sequence[date], Past], dict[date, Finding]]] = {
@@ -255,6 +257,6 @@ def days_with_rows(connection: Connection, suites: Collection[Suite], days: Sequ
         for suite in suites
     ]
     found: dict[str, set[str]] = {suite.suite: set() for suite in suites}
-    for name, day in connection.execute(" union all ".join(parts), {"days": list(days)}).fetchall():  # type: ignore[call-overload]
+    for name, day in connection.execute(" union all ".join(parts), {"days": list(days)}).fetchall():
         found[name].add(day)
     return found

@@ -1,7 +1,7 @@
 """The reviewed suites in ``expectations/``: reading them, naming them, fingerprinting them.
 
-Belongs here: what is demanded of a table. Does not belong here: evaluating it (``expectations``, ``measured``), deciding
-(``gate``), tolerances and waivers (``reviewed``).
+Belongs here: what is demanded of a table. Does not belong here: evaluating it (``expectations``, ``measured``),
+deciding (``gate``), tolerances and waivers (``reviewed``).
 
 A suite is asked of many days at once and gone into day by day only where something is broken. Therefore every rule must
 be one that holds for a range exactly if it holds for each of its days: rules on rows, and queries that name the day in
@@ -166,24 +166,26 @@ def _filled_in(suite: Suite, limits: Mapping[tuple[str, str], float]) -> Suite:
         name: _TOLERANCE.sub(lambda found: _by_source(f"{suite.suite}.{found[1]}", limits), expression)
         for name, expression in suite.computed.items()
     }
-    rules = []
-    for rule in suite.rules:
-        if rule.type == SHARE:
-            holds = rule.kwargs["column"]
-            query = (
-                f"select {suite.day_column}, source, count(*) filter (where {holds}) as found_count, "
-                f"count({holds}) as out_of from {{batch}} group by {suite.day_column}, source "
-                f"having count(*) filter (where {holds}) > {_by_source(suite.check_name(rule), limits)} * count({holds})"
-            )
-            rule = replace(rule, type="unexpected_rows_expectation", kwargs={"unexpected_rows_query": query})
-        elif "unexpected_rows_query" in rule.kwargs:
-            name = suite.check_name(rule)
-            query = _TOLERANCE.sub(lambda _, name=name: _by_source(name, limits), rule.kwargs["unexpected_rows_query"])
-            rule = replace(rule, kwargs={"unexpected_rows_query": query})
-        if rule.type == "schema_is_as_agreed":
-            rule = replace(rule, kwargs={"columns": agreed_columns(suite)})
-        rules.append(rule)
-    return replace(suite, computed=computed, rules=tuple(rules))
+    rules = tuple(replace(rule, **_kwargs(suite, rule, limits)) for rule in suite.rules)
+    return replace(suite, computed=computed, rules=rules)
+
+
+def _kwargs(suite: Suite, rule: Rule, limits: Mapping[tuple[str, str], float]) -> dict[str, Any]:
+    """What becomes of a rule's type and arguments."""
+    name, day = suite.check_name(rule), suite.day_column
+    if rule.type == "schema_is_as_agreed":
+        return {"kwargs": {"columns": agreed_columns(suite)}}
+    if rule.type == SHARE:
+        holds = rule.kwargs["column"]
+        shares = (
+            f"select {day}, source, count(*) filter (where {holds}) as found_count, count({holds}) as out_of "
+            f"from {{batch}} group by {day}, source "
+            f"having count(*) filter (where {holds}) > {_by_source(name, limits)} * count({holds})"
+        )
+        return {"type": "unexpected_rows_expectation", "kwargs": {"unexpected_rows_query": shares}}
+    if query := rule.kwargs.get("unexpected_rows_query"):
+        return {"kwargs": {"unexpected_rows_query": _TOLERANCE.sub(lambda _: _by_source(name, limits), query)}}
+    return {}
 
 
 def _by_source(rule: str, limits: Mapping[tuple[str, str], float]) -> str:
@@ -211,6 +213,6 @@ def all_suites(folder: Path = SUITES_FOLDER) -> tuple[Suite, ...]:
     return tuple(sorted(suites, key=lambda suite: (order.index(suite.dataset), suite.suite)))
 
 
-def is_asked(suite: Suite, load_ids: Mapping[str, str | None]) -> bool:
+def is_asked(suite: Suite, load_ids: Mapping[str, str | None] | Mapping[str, str]) -> bool:
     """Whether a suite is demanded of a day with these loads: not where the day has nothing of an optional dataset."""
     return suite.dataset in ALWAYS or load_ids.get(suite.dataset) is not None
