@@ -31,6 +31,9 @@ from voiceai_assets.assets.common import PipelineResource
 from voiceai_assets.automation.jobs import DAYS_PER_RUN
 from voiceai_assets.automation.planning import DayRange, ranges
 from voiceai_assets.build import build_defs
+from voiceai_assets.checks.asset_checks import STEPS
+from voiceai_assets.checks.expectations import Validator
+from voiceai_assets.checks.suites import all_suites
 from voiceai_assets.pipeline import Pipeline
 from voiceai_assets.settings import Settings
 from voiceai_assets.synthetic.sample import write_sample
@@ -41,7 +44,9 @@ BARS = {
     "ninety": 60.0,
     "floor": 4.0,
     "dbt": 2.0,
+    "checks": 0.2,
     "history": 1.2,
+    "year": 120.0,
     "pages": 0.3,
     "copy": 0.5,
     "dlt": 5.0,
@@ -165,6 +170,8 @@ def a_million_turns(bench: Bench, rows: int) -> None:
     bench.say(
         "dbt", f"dbt step / the same SQL by hand: {ours['dbt_models'] / by_hand:.2f}", ours["dbt_models"] / by_hand
     )
+    checks = sum(ours[step] for step in STEPS) / ours["total"]
+    bench.say("checks", f"{rows:,} turns, all checks / JSON lines to certified: {checks:.2f}", checks)
 
 
 def pages_over_ten_million_sessions(bench: Bench, sessions: int) -> None:
@@ -238,10 +245,20 @@ def the_last_day_costs_what_the_first_did(bench: Bench, days: int) -> None:
             year.run(chunk.first, chunk.last)
         late = statistics.median(year.run(last.isoformat())["total"] for _ in range(5))
         sizes = [_records(year.landing, day) for day in (first, last)]
+        judged = _seconds(lambda: _judge_all(year, first, days))
     finally:
         year.close()
     print(f"       day 1: {early:.2f} s ({sizes[0]:,} turns), day {days}: {late:.2f} s ({sizes[1]:,} turns)")
     bench.say("history", f"day {days} / day 1: {late / early:.2f}", late / early)
+    bench.say(
+        "year", f"all {len(all_suites())} suites on {days} days in one range, nothing loaded: {judged:.1f} s", judged
+    )
+
+
+def _judge_all(bench: Bench, first: date, days: int) -> None:
+    """Every suite on every day, as one range: nothing is read, loaded or built again."""
+    names = [(first + timedelta(days=n)).isoformat() for n in range(days)]
+    bench.pipeline.judge(all_suites(), names, Validator(bench.pipeline.warehouse.owner), "bench")
 
 
 def the_world_is_quick_and_does_not_grow(bench: Bench) -> None:
