@@ -26,20 +26,19 @@ class Planted:
     rows: tuple[tuple[str, str, Patch], ...]
 
 
+_OVERLAPPING = {"source": "irembo", "asr_ms": 900, "llm_ms": 900, "tts_ms": 900, "total_ms": 1000}
 #: Computed column (or share) by suite -> what makes it true.
 FLAGS: dict[str, Patch] = {
     "turns_are_plausible.has_sentinel_time": {"total_ms": 2147483647},
     "turns_are_plausible.has_sentinel_session": {"session_id": "undefined"},
     "turns_are_plausible.has_negative_count": {"tokens_out": -5},
-    "turns_are_plausible.components_fit_into_the_total": {"asr_ms": 900, "llm_ms": 900, "tts_ms": 900, "total_ms": 9},
+    "turns_are_plausible.components_fit_into_the_total": _OVERLAPPING,
     "raw_sessions_are_plausible.has_sentinel_session": {"session_id": "null"},
     "raw_sessions_are_plausible.duration_fits_start_and_end": {"duration_seconds": 9000},
     "raw_session_metrics_are_plausible.exceeds_one": {"misunderstanding_rate": 0.7, "silence_rate": 0.7},
     "raw_turn_metrics_are_plausible.has_negative_count": {"llm_ms": -3},
     "raw_turn_metrics_are_plausible.has_sentinel_time": {"asr_ms": 99999},
-    "raw_turn_metrics_are_plausible.components_fit_into_the_total": {
-        "asr_ms": 900, "llm_ms": 900, "tts_ms": 900, "total_ms": 1000,
-    },
+    "raw_turn_metrics_are_plausible.components_fit_into_the_total": _OVERLAPPING,
     "raw_calls_are_plausible.has_amount_without_sale": {"is_converted": False, "upsell_amount": 5},
     "raw_calls_are_plausible.has_amount_without_currency": {"currency": None, "upsell_amount": 5},
     "raw_users_are_plausible.registered_later": {"registered_at": "2030-01-01T00:00:00Z"},
@@ -72,6 +71,7 @@ FLAGS: dict[str, Patch] = {
     "agg_sessions_daily_adds_up.is_negative": {"duration_ms": -1},
     "asr_by_language_is_sound.does_not_add_up": {"low_confidence_turn_count": 77},
     "asr_by_language_is_sound.exceeds_whole": {"misunderstanding_turn_count": 9999},
+    "agg_metrics_daily_is_sound.exceeds_whole": {"completion_n": 9, "completion_d": 1},
     "cost_daily_is_sound.exceeds_whole": {"metered_session_count": 9999},
     "cost_daily_is_sound.is_negative": {"emitted_cost_usd": -1},
     "sla_daily_is_sound.percentiles_disagree": {"p50_ms": 900, "p90_ms": 1},

@@ -81,6 +81,8 @@ def _plant(world: World, suite: Suite, rule: Rule, number: int) -> None:
         unique: Mapping[str, object] = {}
         if table in ("marts.fact_voice_ai_sessions", "governance.load_files"):  # these have keys
             unique = {"session_id": f"planted {number} {serial}", "file": f"planted {number} {serial}"}
+        elif table == "marts.agg_metrics_daily":
+            unique = {"user_bucket": 10 * number + serial}
         copy_row(world, table, day_column, CLEAN, {**unique, day_column: BAD, **changes})
 
 

@@ -71,6 +71,7 @@ EXHAUSTIVE = (
     Defect("session_claims_are_sound.declared_silence_rate_is_a_share", spoils="declared_silence_rate := 3"),
     Defect("latencies_are_counted_once.latencies_are_not_negative", spoils="latency_ms := -1"),
     Defect("asr_by_language_is_sound.confidence_bands_add_up", spoils="low_confidence_turn_count := 99"),
+    Defect("agg_metrics_daily_is_sound.groups_hold_sessions", spoils="session_count := 0"),
     Defect("cost_daily_is_sound.figures_are_not_negative", spoils="priced_cost_usd := -1"),
     Defect("sla_daily_is_sound.error_rate_is_a_share", spoils="error_rate := 3"),
     Defect("sessions_without_turns_daily_is_sound.parts_are_within_the_whole", spoils="engaged_session_count := 99"),

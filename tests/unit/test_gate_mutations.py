@@ -35,7 +35,7 @@ MUTATIONS: dict[str, list[tuple[str, str]]] = {
     "ignores the check's name": _without("check_name"),
     "ignores missing results": [("    if result is None:\n", "    if result is None:\n        return None\n")],
     "ignores what is not loaded": [
-        ("absent = sorted({d.asset.split(" / ")[0] for d in demanded if d.load_id is None})", "absent = list[str]()")
+        ('absent = sorted({d.asset.split("/")[0] for d in demanded if d.load_id is None})', "absent = list[str]()")
     ],
     "certifies where nothing is demanded": [("if not demanded:", "if False:")],
     "takes critical for warning": [
