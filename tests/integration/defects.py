@@ -193,7 +193,7 @@ def _beyond(rule: Rule, column: str, name: str) -> Patch:
         low, high = rule.kwargs.get("min_value"), rule.kwargs.get("max_value")
         return {column: low - 2 if high is None else high + 2}
     if rule.type == "expect_column_values_to_be_in_set":
-        return {column: rule.kwargs["value_set"][0] is not False and "no such value"}
+        return {column: True if rule.kwargs["value_set"] == [False] else "no such value"}
     if rule.type == "expect_column_values_to_match_regex":
         return {column: "no such form"}
     if rule.type == "expect_column_values_to_be_null":

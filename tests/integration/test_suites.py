@@ -50,13 +50,14 @@ def as_it_was(world: World) -> Iterator[None]:
     """Every table of a suite and the ledgers that are planted into, put back after each test."""
     tables = sorted({s.table for s in all_suites() if s.table != "governance.day_accounts"} | {"raw.session_days"})
     with world.pipeline.warehouse.connect() as connection:
+        connection.execute("create schema if not exists kept")
         for number, table in enumerate(tables):
-            connection.execute(f"create table if not exists public.kept_{number} as select * from {table}")  # type: ignore[call-overload]
+            connection.execute(f"create table if not exists kept.table_{number} as select * from {table}")  # type: ignore[call-overload]
     yield
     with world.pipeline.warehouse.connect() as connection:
         for number, table in enumerate(tables):
             connection.execute(f"delete from {table}")  # type: ignore[call-overload]
-            connection.execute(f"insert into {table} select * from public.kept_{number}")  # type: ignore[call-overload]
+            connection.execute(f"insert into {table} select * from kept.table_{number}")  # type: ignore[call-overload]
 
 
 def _results(

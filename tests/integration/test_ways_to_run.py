@@ -124,12 +124,12 @@ class Ways:
         name = f"spoil_{day.replace('-', '_')}"
         with self.world.pipeline.warehouse.connect() as connection:
             connection.execute(
-                f"create function public.{name}() returns trigger language plpgsql as "  # type: ignore[call-overload]
+                f"create function marts.{name}() returns trigger language plpgsql as "  # type: ignore[call-overload]
                 f"$$ begin new.{defect.spoils}; return new; end $$"
             )
             connection.execute(
                 f"create trigger {name} before insert on {suite.table} for each row "  # type: ignore[call-overload]
-                f"when (new.{suite.day_column} = date '{day}') execute function public.{name}()"
+                f"when (new.{suite.day_column} = date '{day}') execute function marts.{name}()"
             )
 
     def look(self) -> None:
