@@ -38,7 +38,7 @@ from voiceai_assets.privacy.redaction import redact, suspicious
 from voiceai_assets.privacy.tombstones import Tombstones
 
 #: Of DuckDB; more than that is spilled to HOME/lake/.spill. A process takes half a gigabyte more, whatever the day.
-MEMORY_LIMIT = "800MB"
+MEMORY_LIMIT = "600MB"
 _TEXT_KEPT = 4000  # of a refused record; cut after redaction, or half a number would survive at the cut
 T = TypeVar("T")
 

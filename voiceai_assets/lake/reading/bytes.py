@@ -13,7 +13,7 @@ import pyarrow as pa
 from voiceai_assets.adapters.base import COMPRESSIONS
 
 ARCHIVE_STEP = 2**16
-BLOCK_BYTES = 96 * 2**20  # 32 MB took twice as long for a million turns; memory is a few times this
+BLOCK_BYTES = 64 * 2**20  # 32 MB took twice as long for a million turns; memory is a few times this
 #: A single record beyond this is refused; the longest that was ever seen in the field held 10 MB.
 LONGEST_LINE = 64 * 2**20
 #: An archive that grows by more than this factor, and beyond this size, is a bomb and no call log.
