@@ -85,12 +85,13 @@ def rotate(settings: Settings, warehouse: Warehouse, listen: Listener) -> Report
         _fetch_lake(settings, connection)
         with duckdb.connect() as db:
             db.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
-            days_of_lake = files.build(settings.lake, key, db, lambda day: listen("lake", day))
+            rewritten = files.build(settings.lake, key, db, lambda day: listen("lake", day))
         with connection.transaction():
             figures = tables.rekey(connection, key, pseudonymise.key_id, lambda table: listen("tables", table))
+            tables.record_lake(connection, {(p.dataset, p.day): sha256 for p, sha256 in rewritten.items()})
             listen("tables", "commit")
         _finish(settings, warehouse, connection, key, listen)
-        return Report(pseudonymise.key_id, key_id(key), figures, days_of_lake)
+        return Report(pseudonymise.key_id, key_id(key), figures, len(rewritten))
 
 
 @contextmanager

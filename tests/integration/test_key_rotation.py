@@ -21,6 +21,7 @@ from tests.integration.faults import PATIENCE, PROCESSES, stop_server
 from tests.integration.world import World, session
 from voiceai_assets import erasing, rotation
 from voiceai_assets.cli import privacy
+from voiceai_assets.governance.verify import verify
 from voiceai_assets.lake.rekeying import rekeyed_lake
 from voiceai_assets.pipeline import Pipeline
 from voiceai_assets.privacy.pseudonyms import LATER_KEYS_FILE, PENDING_KEY_FILE, load_pseudonymiser, pending_key
@@ -169,6 +170,7 @@ def test_everybody_gets_a_new_name_and_nothing_else_changes(world: World) -> Non
     assert rows_of(world) == rows
     assert ledger_of(world) == books
     assert not certificates & {p["certificate_id"] for p in live(world)}
+    assert [f for f in verify(world.pipeline, DAYS, nothing, is_quick=True) if f.is_difference] == []
     successors = world.query("select certificates from governance.key_rotations")[0]["certificates"]
     assert set(successors) >= certificates
     assert set(successors.values()) >= {p["certificate_id"] for p in live(world)}

@@ -16,6 +16,7 @@ import duckdb
 import pyarrow as pa
 
 from voiceai_assets.contracts import DATASETS
+from voiceai_assets.lake.inbox import sha256_of
 from voiceai_assets.lake.parquet import from_parquet, rewrite
 from voiceai_assets.lake.reading.block import quoted
 from voiceai_assets.lake.refine import REPLACEMENTS, LakeDay, write_account
@@ -29,8 +30,8 @@ def rekeyed_lake(lake: Path) -> Path:
     return lake.with_name(f"{lake.name}.rekeyed")
 
 
-def build(lake: Path, key: bytes, db: duckdb.DuckDBPyConnection, on_day: Callable[[str], None]) -> int:
-    """Make the lake that the key gives, from its beginning; returns how many days were rewritten.
+def build(lake: Path, key: bytes, db: duckdb.DuckDBPyConnection, on_day: Callable[[str], None]) -> dict[LakeDay, str]:
+    """Make the lake that the key gives, from its beginning; returns the checksums of the files that were rewritten.
 
     What names nobody is linked and not copied.
     """
@@ -52,7 +53,7 @@ def build(lake: Path, key: bytes, db: duckdb.DuckDBPyConnection, on_day: Callabl
         on_day(f"{place.dataset} {place.day}")
         _rekey(place, key, db)
     os.sync()  # the tables' commit is on the disk before it returns; what it rests on must be, too
-    return len(places)
+    return {place: sha256_of(place.rows) for place in places}
 
 
 def _rekey(place: LakeDay, key: bytes, db: duckdb.DuckDBPyConnection) -> None:

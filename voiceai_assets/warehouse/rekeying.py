@@ -22,7 +22,7 @@ from voiceai_assets.privacy.tombstones import rekeyed_mark
 from voiceai_assets.warehouse.erasure import PEOPLE_SCHEMAS, text_columns
 from voiceai_assets.warehouse.marts import certified_marts
 from voiceai_assets.warehouse.publications import certify
-from voiceai_assets.warehouse.readers import columns_of
+from voiceai_assets.warehouse.readers import CHECKSUM, columns_of
 
 Connection = psycopg.Connection[Any]
 
@@ -92,6 +92,16 @@ def rekey(connection: Connection, key: bytes, old_key_id: str, listen: Callable[
         [old_key_id, key_id(key), found.people, Jsonb(found.changed), Jsonb(certificates)],
     )
     return found
+
+
+def record_lake(connection: Connection, checksums: Mapping[tuple[str, str], str]) -> None:
+    """Checksums of the lake's rows, (dataset, day) -> sha256, for the loads that remember one."""
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "update governance.loads set lake_sha256 = %s "
+            "where dataset = %s and day = %s and is_live and lake_sha256 is not null",
+            [(sha256, dataset, day) for (dataset, day), sha256 in checksums.items()],
+        )
 
 
 def pseudonyms(connection: Connection) -> set[str]:
@@ -167,17 +177,22 @@ def _marts_of_people(connection: Connection) -> list[str]:
 
 
 def _contents(connection: Connection, mart: str) -> list[tuple[int, str, str]]:
-    """Publication, certificate and checksum of each kept version, the checksum as ``publications`` computes it."""
-    columns = sql.SQL(", ").join(sql.Identifier(name) for name, _ in columns_of(connection, "marts", mart))
-    query = sql.SQL(
-        "select p.publication_id, p.certificate_id, (select encode(sha256(convert_to(concat_ws(':', count(*), "
-        "sum(hash_record_extended(t, 0)), sum(hash_record_extended(t, 1))), 'UTF8')), 'hex') from (select {columns} "
-        "from published.{mart} r where r.publication_id = p.publication_id and r.{day} = p.day) t) "
-        "from governance.publications p where p.mart = {name} and not p.is_pruned"
-    )
-    day = sql.Identifier(certified_marts()[mart])
-    composed = query.format(columns=columns, mart=sql.Identifier(mart), name=sql.Literal(mart), day=day)
-    return connection.execute(composed).fetchall()
+    """Publication, certificate and checksum of each kept version, made of the columns that its certificate names."""
+    kept = connection.execute(
+        "select p.publication_id, p.certificate_id, p.day::text, c.body::jsonb #> array['marts', p.mart, 'columns'] "
+        "from governance.publications p join governance.certificates c using (certificate_id) "
+        "where p.mart = %s and not p.is_pruned",
+        [mart],
+    ).fetchall()
+    present = [name for name, _ in columns_of(connection, "marts", mart)]
+    query = sql.SQL(f"select {CHECKSUM} from (select {{}} from {{}} where publication_id = %s and {{}} = %s) t")
+    table, at = sql.Identifier("published", mart), sql.Identifier(certified_marts()[mart])
+    found = []
+    for publication, certificate, day, columns in kept:
+        names = sql.SQL(", ").join(map(sql.Identifier, columns or present))
+        (content,) = connection.execute(query.format(names, table, at), [publication, day]).fetchall()[0]
+        found.append((publication, certificate, content))
+    return found
 
 
 def _in_order(
