@@ -40,15 +40,23 @@ class Validator:
         self._context.variables.progress_bars = ProgressBarsConfig(globally=False)
         self._source = self._context.data_sources.add_postgres("warehouse", connection_string=address.sqlalchemy())
         self._batch_query: str | None = None
+        self._only_counts = False
         event.listen(self._source.get_execution_engine().engine, "before_cursor_execute", self._spare_rows, retval=True)
         self._serial = itertools.count()
 
     def _spare_rows(self, _c: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> tuple[str, Any]:
-        """Great Expectations learns the columns of a query by fetching all of its rows: let it fetch none.
+        """Let Great Expectations fetch no rows that it does not need.
 
-        5.0 s -> 1.3 s for a day of a million turns, and no million rows in memory.
+        It learns the columns of a query by fetching all of its rows: 5.0 s -> 1.3 s for a day of a million turns, and no
+        million rows in memory. And it asks a rule that is a query for its rows besides their number, even where only
+        true or false is wanted: each such rule would be computed twice.
         """
-        return (f"{statement} limit 0" if statement.strip() == self._batch_query else statement), parameters
+        text = statement.strip()
+        if text == self._batch_query:
+            return f"{statement} limit 0", parameters
+        if self._only_counts and text.startswith("select "):  # ours: what it writes itself is in capitals
+            return f"select * from ({text}) as not_needed limit 0", parameters
+        return statement, parameters
 
     def validate(self, suite: Suite, days: Sequence[str]) -> dict[str, list[CheckResult]]:
         """Day -> one result per rule that is an expectation: passed, failed, or error where it could not be evaluated.
@@ -71,7 +79,7 @@ class Validator:
             doubtful = [rule for rule in rules if not _passed(first.get(rule.id))]
             if len(days) == 1:
                 # of a query all its rows are told, which Great Expectations cuts at 200; of columns a summary
-                queries = [rule for rule in doubtful if "unexpected_rows_query" in rule.kwargs]
+                queries = [rule for rule in doubtful if _is_query(rule)]
                 first |= self._run(batch, suite, [rule for rule in doubtful if rule not in queries], "SUMMARY")
                 first |= self._run(batch, suite, queries, "COMPLETE")
         if len(days) == 1:
@@ -102,6 +110,7 @@ class Validator:
             for rule in rules
         ]
         gx_suite = self._gx.ExpectationSuite(name=f"{suite.suite}_{next(self._serial)}", expectations=expectations)
+        self._only_counts = result_format == "BOOLEAN_ONLY"
         outcome = batch.validate(gx_suite, result_format={"result_format": result_format})
         by_uuid = {_uuid(suite, rule): rule.id for rule in rules}
         return {by_uuid[r.expectation_config.id]: r.to_json_dict() for r in outcome.results}
@@ -136,6 +145,10 @@ def result(suite: Suite, rule: Rule, status: str, observed: Any, sample: Any = N
         expected={"type": rule.type, **rule.kwargs},
         sample=sample,
     )
+
+
+def _is_query(rule: Rule) -> bool:
+    return "unexpected_rows_query" in rule.kwargs
 
 
 def _parts(days: Sequence[str]) -> list[Sequence[str]]:
