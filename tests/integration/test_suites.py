@@ -160,7 +160,7 @@ def test_a_session_that_goes_on_for_days_is_found(world: World, validator: Valid
     last = "2026-08-05"
     with world.pipeline.warehouse.connect() as connection:
         connection.execute(
-            "create table if not exists raw.turns_planted partition of raw.turns for values from ('2026-08-05') to ('2026-08-06')"
+            "create table raw.turns_planted partition of raw.turns for values from ('2026-08-05') to ('2026-08-06')"
         )
         for day in (CLEAN, BAD, "2026-08-03", "2026-08-04", last):
             connection.execute("insert into raw.session_days values (%s, 'endless')", [day])
