@@ -75,6 +75,9 @@ class Recount:
         again = self._read_again(day) if is_readable else {}
         if again is None:
             is_readable, again = False, {}
+            found.append(
+                remark("landing", day, "a file was touched since it was loaded; compared with the lake instead")
+            )
         for load in loads:
             found += self._dataset(load, day, again.get(load.dataset) if is_readable else None)
         return found

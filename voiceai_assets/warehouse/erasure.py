@@ -28,6 +28,7 @@ Connection = psycopg.Connection[Any]
 EVIDENCE = (
     "governance.quality_results",
     "governance.verdicts",
+    "governance.verdict_log",
     "governance.loads",
     "governance.certificates",
 )

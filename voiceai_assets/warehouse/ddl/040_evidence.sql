@@ -111,8 +111,7 @@ select
   redacted_at,
   body::jsonb ->> 'status' as status,
   body::jsonb -> 'code' as code,
-  body::jsonb -> 'definitions' as definitions,
-  body::jsonb -> 'warnings' as warnings
+  body::jsonb -> 'definitions' as definitions
 from governance.certificates;
 comment on view certified.certificates is
 'Grain: one row per certificate. certificate_id is the sha256 of its body, chain_sha256 ties it to all before it.';
