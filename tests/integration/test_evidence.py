@@ -41,7 +41,7 @@ def world() -> Iterator[World]:
         made.land(f"turns-{SECOND}.jsonl", session("c", f"{SECOND}T10:00"))
         made.land(f"turns-{BAD}.jsonl", session("d", f"{BAD}T10:00", asr_confidence=-2.0))
         made.run(FIRST, BAD)
-        assert (made.status(FIRST), made.status(SECOND)) == ("certified with warnings", "certified")
+        assert all(made.status(day).startswith("certified") for day in (FIRST, SECOND))
         made.land("late.jsonl", session("late", f"{SECOND}T15:00", session_outcome="abandoned"))
         assert made.run(SECOND).success
         yield made
