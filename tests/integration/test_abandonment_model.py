@@ -27,6 +27,9 @@ COLUMNS = ["session_id", "turn_number", "timestamp", "user_id", "channel", "user
 COLUMNS += ["intent_confidence", "asr_confidence", "error_type", "total_ms", "session_outcome"]
 
 
+pytestmark = pytest.mark.timeout(900)  # the shared world is made in the first test's time
+
+
 @pytest.fixture(scope="module")
 def platform() -> Iterator[Platform]:
     """Eight certified days of a world in which ASR drives callers away, and one training."""

@@ -23,6 +23,9 @@ MART = REPOSITORY / "dbt_project" / "models" / "marts" / "features" / "feature_s
 DAYS = ("2013-03-22", "2013-03-25")
 
 
+pytestmark = pytest.mark.timeout(900)  # the shared world is made in the first test's time
+
+
 @pytest.fixture(scope="module")
 def calls(dstc2: Path) -> Iterator[World]:
     """Four days of real calls, certified."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from threadpoolctl import threadpool_limits
 
 from voiceai_assets.models.abandonment import drift
 from voiceai_assets.models.abandonment.coefficients import coefficients
@@ -121,17 +122,17 @@ AA_BAND, COVERAGE_BAND = (0.020, 0.0875), (0.9125, 0.98)  # of a true 5 % and 95
 
 
 def _callers(rng: np.random.Generator) -> pd.DataFrame:
-    """150 callers with four sessions of three turns: a trait that does nothing, and luck that stays with the caller."""
-    user = np.repeat(np.arange(150), 4)
-    logit = -1 + rng.normal(0, 1.2, 150)[user]
+    """100 callers with three sessions of two turns: a trait that does nothing, and luck that stays with the caller."""
+    user = np.repeat(np.arange(100), 3)
+    logit = -1 + rng.normal(0, 1.5, 100)[user]
     ends = (rng.uniform(size=len(user)) < 1 / (1 + np.exp(-logit))).astype(int)
-    session = np.repeat(np.arange(len(user)), 3)
+    session = np.repeat(np.arange(len(user)), 2)
     return pd.DataFrame(
         {
             "session_date": "2026-08-01",
             "session_id": session.astype(str),
             "user_id": user[session].astype(str),
-            "asr_now": rng.normal(size=150)[user][session],
+            "asr_now": rng.normal(size=100)[user][session],
             "label_landmark": ends[session],
         }
     )
@@ -140,12 +141,13 @@ def _callers(rng: np.random.Generator) -> pd.DataFrame:
 def test_a_trait_that_does_nothing_is_called_something_in_five_of_a_hundred_worlds() -> None:
     rng, schema = np.random.default_rng(4), Schema(("asr_now",), {})
     fired = {"clustered": 0, "naive": 0}
-    for _ in range(RUNS):
-        table = _callers(rng)
-        alone = table.assign(user_id=None, session_id=np.arange(len(table)).astype(str))
-        for name, rows in (("clustered", table), ("naive", alone)):
-            (found,) = coefficients(rows, schema, "landmark")
-            fired[name] += found.p_value < 0.05
+    with threadpool_limits(limits=1):
+        for _ in range(RUNS):
+            table = _callers(rng)
+            alone = table.assign(user_id=None, session_id=np.arange(len(table)).astype(str))
+            for name, rows in (("clustered", table), ("naive", alone)):
+                (found,) = coefficients(rows, schema, "landmark")
+                fired[name] += found.p_value < 0.05
     assert AA_BAND[0] <= fired["clustered"] / RUNS <= AA_BAND[1]
     assert fired["naive"] / RUNS > 0.10, "the control must fail: rows are not independent"
 
@@ -158,7 +160,7 @@ def test_intervals_of_the_bootstrap_cover_the_truth_in_95_of_a_hundred_worlds() 
         table = _callers(rng)
         events = table["label_landmark"].to_numpy(dtype=float)
         for name, units in (("users", units_of(table)), ("rows", np.arange(len(table)))):
-            found = UserBootstrap(units, 100, run).estimate(weighted_mean(events))
+            found = UserBootstrap(units, 200, run).estimate(weighted_mean(events))
             covered[name] += found.low <= truth <= found.high
     assert COVERAGE_BAND[0] <= covered["users"] / RUNS <= COVERAGE_BAND[1]
     assert covered["rows"] / RUNS < 0.90, "the control must fail: rows are not independent"

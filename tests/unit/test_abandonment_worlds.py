@@ -13,6 +13,7 @@ from voiceai_assets.models.abandonment.audit import features_that_know_more
 from voiceai_assets.models.abandonment.card import card_markdown
 from voiceai_assets.models.abandonment.contest import Contest, compete
 from voiceai_assets.models.abandonment.evaluation import Estimate
+from voiceai_assets.models.abandonment.evidence import claim
 from voiceai_assets.models.abandonment.features import LABELS, prefix_table
 from voiceai_assets.models.abandonment.plots import pictures
 from voiceai_assets.models.abandonment.prefix import NUMERIC
@@ -62,9 +63,9 @@ def test_in_the_linear_world_boosting_does_not_win_and_the_claim_holds(straight_
     assert _low(straight_contest.boosting_gain["hazard"]) <= 0
     assert straight_contest.candidate == "logistic"
     assert straight_contest.decision.action == "promote"
-    claim = straight_contest.evidence.claims["hazard"]
-    assert claim.verdict == "true"
-    assert _low(claim.lead) > 0
+    found = straight_contest.evidence.claims["hazard"]
+    assert found.verdict == "true"
+    assert _low(found.lead) > 0
 
 
 def test_in_the_curved_world_the_challenger_wins() -> None:
@@ -75,7 +76,7 @@ def test_in_the_curved_world_the_challenger_wins() -> None:
 
 def test_where_asr_does_nothing_the_claim_is_refused() -> None:
     contest = compete(prefix_table(*_facts(null_asr(users=3000, days=20, sessions_per_day=300, seed=3))), QUICK, None)
-    assert {head: claim.verdict for head, claim in contest.evidence.claims.items()} == {
+    assert {head: made.verdict for head, made in contest.evidence.claims.items()} == {
         "hazard": "false",
         "landmark": "false",
     }
@@ -85,10 +86,11 @@ def test_where_asr_does_nothing_the_claim_is_refused() -> None:
 def test_nothing_is_claimed_of_a_model_that_predicts_nothing(straight: Frames) -> None:
     table = prefix_table(*straight)
     shuffled = table["label_hazard"].sample(frac=1, random_state=4).to_numpy()
-    contest = compete(table.assign(label_hazard=shuffled), QUICK, None)
-    assert contest.evidence.claims["hazard"].verdict == "undecided"
-    assert "does not demonstrably beat" in contest.evidence.claims["hazard"].because
-    assert contest.decision.action == "refuse"
+    result = train(table.assign(label_hazard=shuffled), QUICK)
+    found = claim(result, "hazard")
+    assert found.verdict == "undecided"
+    assert "does not demonstrably beat" in found.because
+    assert decide(result, None).action == "refuse"
 
 
 # -- leaks -------------------------------------------------------------------------------------------------------------

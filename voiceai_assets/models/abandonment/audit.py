@@ -41,7 +41,7 @@ def _rows(table: pd.DataFrame, last: pd.Series, k: int) -> pd.DataFrame:
 
 
 def _changed(turns: pd.DataFrame, last: pd.Series, k: int) -> pd.DataFrame:
-    """Other values in every later turn, and one turn more at the end of every session."""
+    """Other values in every later turn, and one turn more at the end of every session that got to turn k."""
     rng = np.random.default_rng(k)
     later = (turns["session_id"].isin(last) & (turns["turn_number"] > k)).to_numpy()
     changed = turns.copy()
