@@ -146,7 +146,7 @@ def test_what_happens_after_turn_k_leaves_the_rows_until_k_as_they_were(calls: W
             f"select count(*) from (({before} except {after}) union all ({after} except {before})) d"
         ).fetchone()
         whole = connection.execute(  # type: ignore[arg-type]
-            f"select count(*) from ({_mart(calls, 'changed')} except {_mart(calls, source[5:])}) d"
+            f"select count(*) from (({_mart(calls, 'changed')}) except ({_mart(calls, source[5:])})) d"
         ).fetchone()
         connection.rollback()
     assert rows is not None
