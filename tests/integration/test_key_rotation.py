@@ -188,13 +188,24 @@ def test_the_key_id_is_stored_with_loads_and_accounts(world: World) -> None:
     assert not (world.settings.home / PENDING_KEY_FILE).exists()
 
 
+def made(world: World) -> dict[str, list[str]]:
+    """Rows that a run makes, without published ones: a new version of them has another number."""
+    return {name: rows for name, rows in rows_of(world).items() if not name.startswith(("published.", "certified."))}
+
+
+def contents(world: World) -> dict[tuple[str, str], str]:
+    """Checksum of the live version of each mart of people."""
+    people = {"fact_voice_ai_sessions", "fact_voice_ai_turns", "user_sessions", "fact_assignments"}
+    return {(p["mart"], str(p["day"])): p["content_sha256"] for p in live(world) if p["mart"] in people}
+
+
 def test_running_the_days_again_gives_what_the_rotation_gave(world: World) -> None:
     rotate(world)
-    rows, published = rows_of(world), live(world)
+    rows, checksums = made(world), contents(world)
     assert not world.pipeline.days_to_repair(DAYS)
     assert run_days(world.pipeline, DAYS, nothing).success
-    assert rows_of(world) == rows
-    assert live(world) == published, "the same certificates: a fresh run under the new key says the same"
+    assert made(world) == rows
+    assert contents(world) == checksums
 
 
 def test_who_was_forgotten_stays_forgotten(world: World) -> None:

@@ -83,7 +83,7 @@ def rekey(connection: Connection, key: bytes, old_key_id: str, listen: Callable[
         changed[".".join(table)] = changed.get(".".join(table), 0) + count
     rename_in_texts(connection, mapping.get, schema="governance")
     _rekey_tombstones(connection, key)
-    certificates = _certify_anew(connection, listen)
+    certificates = _certify_anew(connection, key_id(key), listen)
     connection.execute("update governance.loads set key_id = %s where dataset <> 'marts' and is_live", [key_id(key)])
     found = Rekeyed(len(mapping), {table: n for table, n in changed.items() if n}, certificates)
     connection.execute(
@@ -157,7 +157,7 @@ def _rekey_tombstones(connection: Connection, key: bytes) -> None:
         )
 
 
-def _certify_anew(connection: Connection, listen: Callable[[str], None]) -> dict[str, str]:
+def _certify_anew(connection: Connection, new_key_id: str, listen: Callable[[str], None]) -> dict[str, str]:
     """Checksums of the versions that are kept, and the certificates that name them: old -> new."""
     affected: dict[str, dict[str, str]] = {}  # certificate -> mart -> checksum
     for mart in _marts_of_people(connection):
@@ -168,7 +168,7 @@ def _certify_anew(connection: Connection, listen: Callable[[str], None]) -> dict
                 [content, publication],
             )
             affected.setdefault(certificate, {})[mart] = content
-    successors = {old: _successor(connection, old, new) for old, new in _in_order(connection, affected)}
+    successors = {old: _successor(connection, old, new, new_key_id) for old, new in _in_order(connection, affected)}
     return {old: new for old, new in successors.items() if old != new}
 
 
@@ -207,8 +207,8 @@ def _in_order(
     return [(certificate, affected[certificate]) for (certificate,) in rows]
 
 
-def _successor(connection: Connection, certificate: str, contents: Mapping[str, str]) -> str:
-    """The certificate that publishing the same day under the new key would give."""
+def _successor(connection: Connection, certificate: str, contents: Mapping[str, str], new_key_id: str) -> str:
+    """The same evidence for rows under the new key."""
     day, text = connection.execute(
         "select day::text, body from governance.certificates where certificate_id = %s", [certificate]
     ).fetchall()[0]
@@ -216,6 +216,8 @@ def _successor(connection: Connection, certificate: str, contents: Mapping[str, 
     for mart, content in contents.items():
         if mart in body["marts"]:
             body["marts"][mart]["content_sha256"] = content
+    if "key_id" in body.get("settings", {}):
+        body["settings"]["key_id"] = new_key_id
     successor = certify(connection, day, body)
     connection.execute(
         "update governance.publications set certificate_id = %s where certificate_id = %s and not is_pruned",
