@@ -72,6 +72,8 @@ FLAGS: dict[str, Patch] = {
     "asr_by_language_is_sound.does_not_add_up": {"low_confidence_turn_count": 77},
     "asr_by_language_is_sound.exceeds_whole": {"misunderstanding_turn_count": 9999},
     "agg_metrics_daily_is_sound.exceeds_whole": {"completion_n": 9, "completion_d": 1},
+    "feature_session_prefix_is_sound.exceeds_whole": {"errors_so_far": 99},
+    "feature_session_prefix_is_sound.minimum_exceeds_mean": {"asr_min": 0.9, "asr_mean": 0.5},
     "cost_daily_is_sound.exceeds_whole": {"metered_session_count": 9999},
     "cost_daily_is_sound.is_negative": {"emitted_cost_usd": -1},
     "sla_daily_is_sound.percentiles_disagree": {"p50_ms": 900, "p90_ms": 1},

@@ -16,7 +16,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from tests.integration.clean_day import copy_row, land
+from tests.integration.clean_day import copy_row, filled, land
 from tests.integration.defects import defect
 from tests.integration.world import World
 from voiceai_assets.checks.expectations import Validator
@@ -48,7 +48,9 @@ def validator(world: World) -> Validator:
 @pytest.fixture(autouse=True)
 def as_it_was(world: World) -> Iterator[None]:
     """Every table of a suite and the ledgers that are planted into, put back after each test."""
-    tables = sorted({s.table for s in all_suites() if s.table != "governance.day_accounts"} | {"raw.session_days"})
+    tables = sorted(
+        {filled(s.table) for s in all_suites() if s.table != "governance.day_accounts"} | {"raw.session_days"}
+    )
     with world.pipeline.warehouse.connect() as connection:
         connection.execute("create schema if not exists kept")
         for number, table in enumerate(tables):
@@ -72,7 +74,9 @@ def _results(
 
 def _empty(world: World, suite: Suite) -> None:
     """Only what is planted lies on the bad day, so that a share of its rows is one."""
-    world.query(f"with gone as (delete from {suite.table} where {suite.day_column} = %s returning 1) select 1", BAD)
+    world.query(
+        f"with gone as (delete from {filled(suite.table)} where {suite.day_column} = %s returning 1) select 1", BAD
+    )
 
 
 def _plant(world: World, suite: Suite, rule: Rule, number: int) -> None:
@@ -147,8 +151,9 @@ def test_a_day_without_files_and_a_day_without_conversations_are_found(world: Wo
 
 
 def test_turns_that_become_nothing_are_found(world: World, validator: Validator) -> None:
-    for mart in ("fact_voice_ai_sessions", "fact_voice_ai_turns"):
-        world.query(f"with gone as (delete from marts.{mart} where session_date = %s returning 1) select 1", BAD)
+    for mart in ("marts.fact_voice_ai_sessions", "marts.fact_voice_ai_turns"):
+        table = filled(mart)
+        world.query(f"with gone as (delete from {table} where session_date = %s returning 1) select 1", BAD)
     found = _results(world, validator, SUITES["marts_are_complete"], (CLEAN, BAD))
     assert {r.status for key, r in found.items() if key.startswith(BAD)} == {"failed"}
     assert {r.status for key, r in found.items() if key.startswith(CLEAN)} == {"passed"}

@@ -22,7 +22,7 @@ import dagster as dg
 import pytest
 from rich.console import Console
 
-from tests.integration.clean_day import datasets
+from tests.integration.clean_day import datasets, filled
 from tests.integration.world import World
 from voiceai_assets.checks import reviewed
 from voiceai_assets.checks.suites import MARTS, all_suites
@@ -72,6 +72,7 @@ EXHAUSTIVE = (
     Defect("latencies_are_counted_once.latencies_are_not_negative", spoils="latency_ms := -1"),
     Defect("asr_by_language_is_sound.confidence_bands_add_up", spoils="low_confidence_turn_count := 99"),
     Defect("agg_metrics_daily_is_sound.groups_hold_sessions", spoils="session_count := 0"),
+    Defect("feature_session_prefix_is_sound.positions_start_at_one", spoils="k := 0"),
     Defect("cost_daily_is_sound.figures_are_not_negative", spoils="priced_cost_usd := -1"),
     Defect("sla_daily_is_sound.error_rate_is_a_share", spoils="error_rate := 3"),
     Defect("sessions_without_turns_daily_is_sound.parts_are_within_the_whole", spoils="engaged_session_count := 99"),
@@ -128,7 +129,7 @@ class Ways:
                 f"$$ begin new.{defect.spoils}; return new; end $$"
             )
             connection.execute(
-                f"create trigger {name} before insert on {suite.table} for each row "  # type: ignore[call-overload]
+                f"create trigger {name} before insert on {filled(suite.table)} for each row "  # type: ignore[call-overload]
                 f"when (new.{suite.day_column} = date '{day}') execute function marts.{name}()"
             )
 
