@@ -2,7 +2,7 @@
 
 Defects of every layer lie on days of one world, each way runs once, and every day is looked at after each. Files bring
 the defects of raw data; a fault of a model is a trigger on its mart, which spoils rows however they are built.
-The thin set is part of ``make test``; the exhaustive one, a day for every suite that such a world fills, is slow.
+The thin set has a defect of every layer; the exhaustive one a day for every suite that such a world fills.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from voiceai_assets.checks import reviewed
 from voiceai_assets.checks.suites import MARTS, all_suites
 from voiceai_assets.cli.days import show_status
 
+pytestmark = pytest.mark.slow  # seven runs of a world with every dataset
 FIRST = date(2026, 8, 1)
 LONG_AGO, IN_FUTURE = "2020-01-01T00:00:00Z", "2030-01-01T00:00:00Z"
 
@@ -246,7 +247,6 @@ def _shown(world: World, day: str) -> str:
     return text.getvalue()
 
 
-@pytest.mark.slow
 def test_a_defect_of_every_suite_blocks_its_day_whichever_way_it_is_run(home: Path) -> None:
     suites = {s.suite for s in all_suites()}
     # lists without figures, and what is asked of the day as a whole, break in test_suites
