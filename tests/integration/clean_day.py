@@ -112,7 +112,9 @@ def datasets(day: str) -> dict[str, Rows]:
             for name in names
             for event in (
                 _event(name, "conversation_started", f"{day}T10:00:00Z"),
-                _event(name, "message_sent", f"{day}T10:01:00Z", turn_number=1, latency_ms=300, token_count=9, edits=1),
+                _event(
+                    name, "message_sent", f"{day}T10:01:00Z", turn_number=1, latency_ms=300, token_count=9, edit_count=1
+                ),
                 _event(name, "user_dropped_off", f"{day}T10:02:00Z", total_turns=1),
             )
         ],
