@@ -22,7 +22,7 @@ from voiceai_assets.governance.verify import head_of_chain, known_days, verify
 
 FIRST, SECOND, BAD = "2026-08-01", "2026-08-02", "2026-08-03"
 FACT = "fact_voice_ai_sessions"
-pytestmark = pytest.mark.timeout(600)  # the first test waits for three days in one run
+pytestmark = pytest.mark.timeout(900)  # the first test waits for three days in one run
 
 
 @pytest.fixture(scope="module")
