@@ -19,7 +19,7 @@ from voiceai_assets.synthetic.sources import SOURCES, converza
 from voiceai_assets.synthetic.truth import planted
 from voiceai_assets.synthetic.world import World
 
-pytestmark = pytest.mark.timeout(900)  # the fixture runs three days, within the time of the first test
+pytestmark = pytest.mark.timeout(900)  # the fixture runs four days, within the time of the first test
 
 CONFIG = WorldConfig(
     users=150,
@@ -55,25 +55,24 @@ class Fed:
 
 @pytest.fixture(scope="module")
 def fed() -> Iterator[Fed]:
-    """Everything but the late rows of the first day landed and run; then those, and the first day again."""
+    """Everything but the late rows landed, and both days run; then those, and both days again."""
     folder = Path(tempfile.mkdtemp(prefix="voiceai-test-"))
     platform = Platform(folder / "home", os.environ.get("TEST_DATABASE_URL"))
     worlds = {source: World(replace(CONFIG, seed=seed)) for source, seed in SEEDS.items()}
-    late = folder / "canonical" / "late" / f"turns-{DAYS[0]}-late.jsonl"
     try:
         for source, world in worlds.items():
             delivery = Delivery(late=0.2, repeated=0.1) if source == "canonical" else None
             write_all(world, SOURCES[source], folder / source, delivery=delivery)
             target = platform.settings.landing / source
-            shutil.copytree(folder / source, target, ignore=shutil.ignore_patterns(late.name))
+            shutil.copytree(folder / source, target, ignore=shutil.ignore_patterns("late"))
         platform.look()
         assert platform.run(*DAYS).success
         fed = Fed(platform, worlds)
         before = fed.accounts()
-        shutil.copyfile(late, platform.settings.landing / "canonical" / "late" / late.name)
+        shutil.copytree(folder / "canonical" / "late", platform.settings.landing / "canonical" / "late")
         platform.look()
-        assert platform.status(DAYS[0]) == "stale"
-        assert platform.run(DAYS[0]).success
+        assert [platform.status(day) for day in DAYS] == ["stale", "stale"]
+        assert platform.run(*DAYS).success
         assert fed.accounts()["turns"][0] > before["turns"][0]
         yield fed
     finally:
