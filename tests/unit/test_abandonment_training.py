@@ -143,7 +143,8 @@ def test_a_source_without_confidences_regions_or_latency_can_still_be_trained(ta
     bare = table.assign(
         asr_now=np.nan, asr_mean=np.nan, asr_min=np.nan, asr_change=np.nan, log_latency=None, region=None
     )
-    assert train(bare, TrainingConfig(resamples=5)).heads["hazard"].evaluation.auc.value is not None
+    for kind in ("logistic", "boosting"):
+        assert train(bare, TrainingConfig(resamples=5, kind=kind)).heads["hazard"].evaluation.auc.value is not None
 
 
 def test_what_cannot_be_computed_is_none_and_not_a_default(table: pd.DataFrame) -> None:

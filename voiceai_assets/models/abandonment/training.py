@@ -264,7 +264,7 @@ def _fit_head(parts: Parts, schema: Schema, name: str, config: TrainingConfig) -
     chosen = CHOICES[config.kind][_UNTUNED]
     if config.tune:
         chosen = _tuned(matrix, events, units_of(parts.earlier), config)
-    pipeline = _pipeline(config.kind, chosen, config.seed).fit(matrix, events)
+    pipeline = _pipeline(config.kind, chosen, config.seed).fit(_fittable(matrix), events)
     predicted = probabilities(pipeline, schema.matrix(parts.later))
     bootstrap = UserBootstrap(outcomes.units, config.resamples, config.seed)
 
@@ -276,7 +276,7 @@ def _fit_head(parts: Parts, schema: Schema, name: str, config: TrainingConfig) -
         )
 
     now = Schema(("asr_now", "k"), {})
-    simple = _pipeline("logistic", {"C": 1.0}, config.seed).fit(now.matrix(parts.earlier), events)
+    simple = _pipeline("logistic", {"C": 1.0}, config.seed).fit(_fittable(now.matrix(parts.earlier)), events)
     return HeadResult(
         pipeline=pipeline,
         evaluation=evaluate(outcomes, predicted, bootstrap, config.bins),
@@ -297,10 +297,15 @@ def _tuned(matrix: Floats, events: Integers, units: Integers, config: TrainingCo
         for fitted, held_out in GroupKFold(FOLDS).split(matrix, events, units):
             if events[fitted].min() == events[fitted].max():
                 raise NotEnoughData("tuning: a third of the users holds all sessions of one outcome")
-            pipeline = _pipeline(config.kind, choice, config.seed).fit(matrix[fitted], events[fitted])
+            pipeline = _pipeline(config.kind, choice, config.seed).fit(_fittable(matrix[fitted]), events[fitted])
             loss += float(row_losses(events[held_out], probabilities(pipeline, matrix[held_out])).sum())
         losses.append(loss)
     return CHOICES[config.kind][int(np.argmin(losses))]
+
+
+def _fittable(matrix: Floats) -> Floats:
+    """Columns of which nothing is known as zeros: boosting cannot make bins of them, and never splits a constant."""
+    return np.where(np.isnan(matrix).all(axis=0), 0.0, matrix)
 
 
 def _pipeline(kind: Kind, chosen: Mapping[str, float], seed: int) -> Pipeline:
