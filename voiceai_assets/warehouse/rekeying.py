@@ -220,7 +220,7 @@ def _successor(connection: Connection, certificate: str, contents: Mapping[str, 
         body["settings"]["key_id"] = new_key_id
     successor = certify(connection, day, body)
     connection.execute(
-        "update governance.publications set certificate_id = %s where certificate_id = %s and not is_pruned",
+        "update governance.publications set certificate_id = %s where certificate_id = %s",
         [successor, certificate],
     )
     return successor
