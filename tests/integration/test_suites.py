@@ -24,6 +24,7 @@ from voiceai_assets.checks.measured import measure
 from voiceai_assets.checks.suites import Rule, Suite, all_suites
 from voiceai_assets.warehouse.ledger import CheckResult
 
+pytestmark = pytest.mark.slow  # forty-five suites, each asked of two days
 CLEAN, BAD = "2026-08-01", "2026-08-02"
 SUITES = {suite.suite: suite for suite in all_suites()}
 RULES = [(suite, rule) for suite in all_suites() for rule in suite.rules]
@@ -117,7 +118,6 @@ def test_each_rule_finds_its_defect_and_passes_the_clean_day(world: World, valid
         assert found[f"{BAD} {check}"].status == "failed", found[f"{BAD} {check}"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("suite", "rule"), [pytest.param(s, r, id=s.check_name(r)) for s, r in RULES if defect(s, r)])
 def test_each_rule_finds_its_own_defect_alone(world: World, validator: Validator, suite: Suite, rule: Rule) -> None:
     _empty(world, suite)
