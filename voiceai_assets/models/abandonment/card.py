@@ -1,6 +1,7 @@
 """The model card that people read: what the model is for, how good it is, what the data say, in plain words.
 
-Belongs here: sentences and tables of numbers that were measured elsewhere. Does not belong here: measuring, drawing.
+Belongs here: sentences and tables of numbers that were measured elsewhere. Does not belong here: measuring, drawing,
+and the verdict, which depends on the champion of the day: the same training must give the same card.
 """
 
 from __future__ import annotations
@@ -75,7 +76,6 @@ def _introduction(contest: Contest) -> list[str]:
           {result.train_days[0]} to {result.train_days[-1]}.
         - **Judged on**: {judged.rows:,} turns of {judged.users:,} known callers on later days,
           {result.test_days[0]} to {result.test_days[-1]}.
-        - **Verdict**: {contest.decision.action}. {_sentence(contest.decision.because)}
         - **Brackets** are 95 % intervals: with other callers of the same kind, the figure would mostly lie there.
         """
     )
