@@ -51,9 +51,9 @@ def _changed(turns: pd.DataFrame, last: pd.Series, k: int) -> pd.DataFrame:
     changed.loc[later, "is_error_turn"] = ~changed.loc[later, "is_error_turn"].astype(bool)
     for name in ("user_type", "language", "channel", "region", "module"):
         changed.loc[later, name] = "changed"
-    ends = (
-        changed[changed["session_id"].isin(last)].sort_values("turn_number").drop_duplicates("session_id", keep="last")
-    )
+    own = changed[changed["session_id"].isin(last)].sort_values("turn_number")
+    ends = own.drop_duplicates("session_id", keep="last")
+    ends = ends[ends["turn_number"] >= k]
     return pd.concat([changed, ends.assign(turn_number=ends["turn_number"] + 1, asr_confidence=0.5)])
 
 
