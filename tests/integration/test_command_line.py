@@ -26,6 +26,7 @@ def voiceai(home: Path, *arguments: str, **variables: str) -> subprocess.Complet
     )
 
 
+@pytest.mark.timeout(900)  # fifteen commands, each a process of its own
 def test_the_readmes_story_from_real_calls_to_a_blocked_day_and_back(home: Path, dstc2: Path, tmp_path: Path) -> None:
     landed = voiceai(home, "land", str(dstc2))
     assert landed.returncode == 0, landed.stderr

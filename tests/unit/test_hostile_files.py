@@ -261,7 +261,7 @@ def test_the_same_content_under_two_names_counts_once(tmp_path: Path) -> None:
 
 
 def test_a_line_of_blanks_is_no_record_whatever_stands_beside_it(tmp_path: Path) -> None:
-    """Found by the fuzz target: blanks counted as a refused record unless the block held an empty line as well."""
+    """Blanks counted as a refused record unless the block held an empty line as well."""
     land(tmp_path, line() + b"     \n" + line(turn_number=2))
     assert (len(take_in(tmp_path).rows), take_in(tmp_path).refused) == (2, [])
     land(tmp_path, line() + b"     \n\n" + line(turn_number=2))
