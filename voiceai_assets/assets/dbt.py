@@ -99,8 +99,6 @@ def dbt_environment(pipeline: PipelineResource, first: str, last: str) -> Iterat
         "DBT_SHAPES": "known" if pipeline.pipeline.is_built("marts") else "check",
         "DBT_SOURCE_TIMEZONE": pipeline.settings.source_timezone,
         "DBT_TARGET_PATH": str(pipeline.settings.dbt_target),  # where dagster-dbt looks for the parse cache
-        # prepare_manifest has parsed what lies there now; to compare every file once more took a quarter of each call
-        "DBT_PARTIAL_PARSE_FILE_DIFF": "false",
     }
     with environment(values):
         yield
