@@ -22,7 +22,7 @@ $(INSTALLED): requirements-dev.lock pyproject.toml
 	@# uv takes 10 s where pip takes three minutes; pip remains for machines on which only pip is configured
 	awk '/^[^ ]/ {is_uv = /^uv==/} is_uv' requirements-dev.lock > $(VENV)/uv.lock
 	$(PIP) --require-hashes -r $(VENV)/uv.lock
-	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip sync --quiet --require-hashes requirements-dev.lock \
+	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes requirements-dev.lock \
 		|| $(PIP) --require-hashes -r requirements-dev.lock
 	$(PIP) --no-build-isolation --editable .
 	$(BIN)/python -m pip check

@@ -13,7 +13,8 @@ from voiceai_assets.assets.abandonment import abandonment_model_asset, champion_
 from voiceai_assets.assets.calls import call_signals_asset
 from voiceai_assets.assets.certified import certified_assets
 from voiceai_assets.assets.common import PipelineResource
-from voiceai_assets.assets.dbt import dbt_model_assets, dbt_resource
+from voiceai_assets.assets.dbt import dbt_model_assets
+from voiceai_assets.assets.dbt_calls import DbtCalls
 from voiceai_assets.assets.governance import report_asset, standing_checks
 from voiceai_assets.assets.landing import turn_files_asset
 from voiceai_assets.assets.raw import raw_assets
@@ -89,7 +90,7 @@ def build_defs(
             report_schedule(settings, jobs["report_job"]),
             standing_schedule(settings, jobs["standing_job"]),
         ],
-        resources={"dbt": dbt_resource(settings), "pipeline": pipeline or PipelineResource(settings)},
+        resources={"dbt": DbtCalls(settings), "pipeline": pipeline or PipelineResource(settings)},
         # multiprocess would pay 5-10 s of imports per step: 31-47 s for one small day instead of 13 s
         executor=dg.in_process_executor,
     )

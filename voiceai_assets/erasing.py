@@ -38,7 +38,6 @@ from voiceai_assets.privacy.needles import Needles
 from voiceai_assets.privacy.pseudonyms import Pseudonymiser
 from voiceai_assets.privacy.tombstones import Tombstones
 from voiceai_assets.rotation import WrongKeyError
-from voiceai_assets.runs import run_days
 from voiceai_assets.warehouse import erasure as tables
 from voiceai_assets.warehouse import ledger
 from voiceai_assets.warehouse.publications import forget_versions
@@ -197,6 +196,8 @@ def _carry_out(pipeline: Pipeline, chosen: Plan, listen: Listener) -> Report:
     found = pipeline.look_into_landing(quiet_seconds=0)
     days = sorted({*chosen.days, *_runnable(pipeline, {day for file in found.fresh for day in file.days})})
     if days:
+        from voiceai_assets.runs import run_days  # Dagster and dbt: seconds of import that nothing else here needs
+
         run_days(pipeline, days, listen)
     _sweep(pipeline, chosen, listen)
     return Report(tuple(days), failed, _uncertified(pipeline, days))

@@ -24,9 +24,9 @@ from voiceai_assets.assets.dbt import (
     build_once,
     build_views_over_days,
     build_what_every_day_needs,
-    dbt_resource,
     prepare_manifest,
 )
+from voiceai_assets.assets.dbt_calls import DbtCalls
 from voiceai_assets.automation.planning import DayRange
 from voiceai_assets.build import build_defs
 from voiceai_assets.partitions import remember_first_day
@@ -55,7 +55,7 @@ def _make_template() -> None:
     settings = Settings(home=_TEMPLATE)
     pipeline = PipelineResource(settings)
     prepare_manifest(settings)
-    dbt = dbt_resource(settings)
+    dbt = DbtCalls(settings)
     build_what_every_day_needs(dbt, pipeline)
     build_once(dbt, pipeline, ("path:models/intermediate", "path:models/marts"))
     pipeline.pipeline.record_built("marts")

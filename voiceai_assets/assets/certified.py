@@ -9,10 +9,10 @@ from datetime import timedelta
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DbtCliResource
 
 from voiceai_assets.assets.common import ONE_RUN_PER_RANGE, OWNERS, PipelineResource, records_table
 from voiceai_assets.assets.dbt import build_views_over_days
+from voiceai_assets.assets.dbt_calls import DbtCalls
 from voiceai_assets.checks.gate import Verdict
 from voiceai_assets.settings import Settings
 from voiceai_assets.warehouse.marts import View, day_marts, views_over_days
@@ -69,7 +69,9 @@ def certified_assets(settings: Settings, partitions: dg.PartitionsDefinition) ->
         backfill_policy=ONE_RUN_PER_RANGE,
     )
     def publish(
-        context: dg.AssetExecutionContext, dbt: DbtCliResource, pipeline: dg.ResourceParam[PipelineResource]
+        context: dg.AssetExecutionContext,
+        dbt: dg.ResourceParam[DbtCalls],
+        pipeline: dg.ResourceParam[PipelineResource],
     ) -> Iterator[Any]:
         days = list(context.partition_keys)
         build_views_over_days(dbt, pipeline)

@@ -1,23 +1,21 @@
 """Raw to marts: one asset per dbt model, built for the days of the run.
 
-Belongs here: how dbt is called and how its models become assets. Does not belong here: SQL (``dbt_project``).
+Belongs here: what of dbt is built when, and how its models become assets. Does not belong here: SQL (``dbt_project``).
 """
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, DbtProject, dbt_assets
-from packaging.version import Version
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject, dbt_assets
 
 from voiceai_assets.assets.common import ONE_RUN_PER_RANGE, OWNERS, PipelineResource
+from voiceai_assets.assets.dbt_calls import DbtCalls
 from voiceai_assets.instance import environment
 from voiceai_assets.settings import Settings
 from voiceai_assets.versions import DBT_PROJECT, dbt_project_version
@@ -41,17 +39,6 @@ class LayerTranslator(DagsterDbtTranslator):
         """Owner from the model's meta, else the team."""
         owner = dbt_resource_props.get("config", {}).get("meta", {}).get("owner")
         return [owner] if owner else OWNERS
-
-
-class InstalledDbt(DbtCliResource):
-    """The dbt that is installed with us: its version is known without asking it, which takes 1.2 s of every run."""
-
-    @property
-    def _cli_version(self) -> Version:
-        return Version(version("dbt-core"))
-
-    def _initialize_dbt_core_adapter(self, args: Sequence[str]) -> None:  # type: ignore[override]
-        """Not opened (0.6 s): Dagster would need it to fetch row counts, which our own checks already do."""
 
 
 def dbt_executable() -> str:
@@ -98,20 +85,19 @@ def dbt_environment(pipeline: PipelineResource, first: str, last: str) -> Iterat
         "DBT_SESSION_TIMEOUT_MINUTES": str(pipeline.settings.session_timeout_minutes),
         "DBT_SHAPES": "known" if pipeline.pipeline.is_built("marts") else "check",
         "DBT_SOURCE_TIMEZONE": pipeline.settings.source_timezone,
-        "DBT_TARGET_PATH": str(pipeline.settings.dbt_target),  # where dagster-dbt looks for the parse cache
     }
     with environment(values):
         yield
 
 
-def build_what_every_day_needs(dbt: DbtCliResource, pipeline: PipelineResource) -> None:
+def build_what_every_day_needs(dbt: DbtCalls, pipeline: PipelineResource) -> None:
     """Seeds and staging views, unless they are of the present code."""
     if not pipeline.pipeline.is_built("staging"):
         build_once(dbt, pipeline, SAME_FOR_EVERY_DAY)
         pipeline.pipeline.record_built("staging")
 
 
-def build_views_over_days(dbt: DbtCliResource, pipeline: PipelineResource) -> None:
+def build_views_over_days(dbt: DbtCalls, pipeline: PipelineResource) -> None:
     """Make what readers read as wide as the marts are, and the views over days where their code changed.
 
     Not a part of the daily build, because they are made from what is published, and not once per run, because a view
@@ -122,43 +108,19 @@ def build_views_over_days(dbt: DbtCliResource, pipeline: PipelineResource) -> No
         pipeline.pipeline.record_built("views")
 
 
-def build_once(dbt: DbtCliResource, pipeline: PipelineResource, selection: Sequence[str]) -> None:
+def build_once(dbt: DbtCalls, pipeline: PipelineResource, selection: Sequence[str]) -> None:
     """Build a part of the project without telling Dagster of every node.
 
     Raises:
-        DagsterDbtCliRuntimeError: when dbt fails; its message is in the run's log.
+        DbtError: when dbt fails; the message is dbt's own.
     """
-    target = pipeline.settings.dbt_target / "parts"
-    arguments = ["build", "--select", " ".join(selection), *_NO_UNIT_TESTS, "--indirect-selection", "cautious"]
     with dbt_environment(pipeline, "1970-01-01", "2999-12-31"):
-        invocation = dbt.cli(arguments, target_path=target)
-        invocation.wait()
-    shutil.rmtree(invocation.target_path, ignore_errors=True)
-
-
-def keep_parse_cache(run_target: Path, target: Path) -> None:
-    """Keep the parse cache of a finished call for the next one (1.5 s), and drop the rest of its folder.
-
-    Each call writes into a folder of its own; a year of hourly runs would leave 8,760 of them.
-    """
-    cache = run_target / "partial_parse.msgpack"
-    if cache.exists():
-        draft = target / f".partial_parse.{os.getpid()}"
-        shutil.copy(cache, draft)
-        draft.replace(target / cache.name)
-    if run_target.parent == target:
-        shutil.rmtree(run_target, ignore_errors=True)
+        dbt.build(["--select", *selection, *_NO_UNIT_TESTS, "--indirect-selection", "cautious"])
 
 
 def dbt_project(settings: Settings) -> DbtProject:
     """The project as dagster-dbt sees it, with its target outside the checkout."""
     return DbtProject(project_dir=DBT_PROJECT, profiles_dir=DBT_PROJECT, target_path=settings.dbt_target)
-
-
-def dbt_resource(settings: Settings) -> DbtCliResource:
-    """The dbt command line."""
-    project: Any = dbt_project(settings)  # accepted, as by the parent; the declared type is str
-    return InstalledDbt(project_dir=project, dbt_executable=dbt_executable())
 
 
 def dbt_model_assets(settings: Settings, partitions: dg.PartitionsDefinition) -> list[dg.AssetsDefinition]:
@@ -178,11 +140,12 @@ def dbt_model_assets(settings: Settings, partitions: dg.PartitionsDefinition) ->
         dagster_dbt_translator=translator,
     )
     def seeds_and_staging(
-        context: dg.AssetExecutionContext, dbt: DbtCliResource, pipeline: dg.ResourceParam[PipelineResource]
+        context: dg.AssetExecutionContext,
+        dbt: dg.ResourceParam[DbtCalls],
+        pipeline: dg.ResourceParam[PipelineResource],
     ) -> Iterator[Any]:
         with dbt_environment(pipeline, "1970-01-01", "2999-12-31"):
-            arguments = ["build", *_NO_UNIT_TESTS, "--indirect-selection", "cautious"]
-            yield from dbt.cli(arguments, context=context).stream()
+            yield from dbt.build_assets(context, [*_NO_UNIT_TESTS, "--indirect-selection", "cautious"])
         pipeline.pipeline.record_built("staging")
 
     @dbt_assets(
@@ -195,7 +158,9 @@ def dbt_model_assets(settings: Settings, partitions: dg.PartitionsDefinition) ->
         dagster_dbt_translator=translator,
     )
     def dbt_models(
-        context: dg.AssetExecutionContext, dbt: DbtCliResource, pipeline: dg.ResourceParam[PipelineResource]
+        context: dg.AssetExecutionContext,
+        dbt: dg.ResourceParam[DbtCalls],
+        pipeline: dg.ResourceParam[PipelineResource],
     ) -> Iterator[Any]:
         days = list(context.partition_keys)
         loads = pipeline.pipeline.name_mart_loads(days)
@@ -204,11 +169,9 @@ def dbt_model_assets(settings: Settings, partitions: dg.PartitionsDefinition) ->
         build_what_every_day_needs(dbt, pipeline)
         # a rotation of the key between two statements of a model would leave old pseudonyms in its rows
         with pipeline.pipeline.held_key(), dbt_environment(pipeline, days[0], days[-1]):
-            invocation = dbt.cli(["build", *_NO_UNIT_TESTS], context=context)
-            yield from invocation.stream()
+            yield from dbt.build_assets(context, _NO_UNIT_TESTS)
         pipeline.pipeline.record_built("marts")
         for day in days:
             pipeline.on_day("dbt", day)
-        keep_parse_cache(invocation.target_path, pipeline.settings.dbt_target)
 
     return [seeds_and_staging, dbt_models]

@@ -20,6 +20,7 @@ from typing import Any
 import yaml
 
 from voiceai_assets.settings import REPOSITORY
+from voiceai_assets.yaml_files import read_yaml
 
 SUITES_FOLDER = REPOSITORY / "expectations"
 WAIVERS = SUITES_FOLDER / "waivers.yaml"
@@ -142,7 +143,7 @@ def _waivers(path: Path, _changed: int) -> tuple[Waiver, ...]:
 def _entries(path: Path) -> list[tuple[str, Mapping[str, Any]]]:
     """Each entry with its place in words; no file and an empty file hold none."""
     try:
-        found = yaml.safe_load(path.read_text()) if path.exists() else None
+        found = read_yaml(path) if path.exists() else None
     except yaml.YAMLError as error:
         raise ReviewedFileError(f"{path} is not YAML: {error}") from error
     if found is None:

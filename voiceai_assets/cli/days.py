@@ -12,12 +12,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from voiceai_assets.automation.planning import DayRange
-from voiceai_assets.checks.asset_checks import STEPS
 from voiceai_assets.cli.privacy import print_late_files
 from voiceai_assets.governance.standing import Standing, standing
 from voiceai_assets.partitions import first_day, today
 from voiceai_assets.pipeline import Pipeline
-from voiceai_assets.runs import run_days
 from voiceai_assets.warehouse import ledger
 
 _COLOURS = {
@@ -55,6 +53,10 @@ def materialize_days(pipeline: Pipeline, first: date, last: date, console: Conso
 
 def run_with_bar(pipeline: Pipeline, days: list[str], console: Console) -> tuple[bool, tuple[str, ...]]:
     """Run days under a progress bar."""
+    # Dagster, dbt, Great Expectations: seconds of import that a table of days does not need
+    from voiceai_assets.checks.asset_checks import STEPS
+    from voiceai_assets.runs import run_days
+
     steps = 5 + len(STEPS)  # read, load, calls, dbt, publish, and the checks of both stages
     columns = (TextColumn("{task.description:<8}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:

@@ -9,10 +9,9 @@ import functools
 import re
 from collections.abc import Iterable, Mapping
 
-import yaml
-
 from voiceai_assets.contracts import DATASETS
 from voiceai_assets.warehouse.marts import MODELS, day_marts, views_over_days
+from voiceai_assets.yaml_files import read_yaml
 
 _REFERENCE = re.compile(r"""(?:certified|ref)\(\s*['"](\w+)['"]\s*\)""")
 _SOURCE = re.compile(r"""source\(\s*['"]\w+['"]\s*,\s*['"](\w+)['"]\s*\)""")
@@ -57,7 +56,7 @@ def views_reading(marts: Iterable[str]) -> list[str]:
 @functools.cache
 def exposures() -> Mapping[str, frozenset[str]]:
     """Dashboard, model, ... -> marts and views that it is declared to read (``models/exposures.yml``)."""
-    declared = yaml.safe_load((MODELS / "exposures.yml").read_text())["exposures"]
+    declared = read_yaml(MODELS / "exposures.yml")["exposures"]
     return {one["name"]: frozenset(_REFERENCE.findall(" ".join(one.get("depends_on", [])))) for one in declared}
 
 

@@ -8,7 +8,6 @@ again it cannot be had at all.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -16,7 +15,8 @@ import psycopg
 from psycopg import sql
 
 from voiceai_assets.assets.common import PipelineResource
-from voiceai_assets.assets.dbt import SAME_FOR_EVERY_DAY, dbt_environment, dbt_resource
+from voiceai_assets.assets.dbt import SAME_FOR_EVERY_DAY, dbt_environment
+from voiceai_assets.assets.dbt_calls import DbtCalls, DbtError
 from voiceai_assets.governance.findings import Finding, remark
 from voiceai_assets.instance import environment
 from voiceai_assets.pipeline import Pipeline
@@ -83,24 +83,21 @@ def _calls(pipeline: Pipeline, day: str) -> list[Finding]:
 def _shadow(pipeline: Pipeline, days: Sequence[str]) -> Iterator[None]:
     """The marts of some days in schemas of their own, which go in the end."""
     resource = PipelineResource(pipeline.settings)
-    target = pipeline.settings.dbt_target / "verify"
     _drop(pipeline)
     selection = [*SAME_FOR_EVERY_DAY, "path:models/intermediate", "path:models/marts"]
     tests = ["--exclude-resource-type", "unit_test", "--exclude-resource-type", "test"]
     try:
         with (
             dbt_environment(resource, min(days), max(days)),
-            environment({"DBT_SCHEMA_PREFIX": _PREFIX, "DBT_SHAPES": "check", "DBT_TARGET_PATH": str(target)}),
+            environment({"DBT_SCHEMA_PREFIX": _PREFIX, "DBT_SHAPES": "check"}),
         ):
-            dbt = dbt_resource(pipeline.settings)
-            call = dbt.cli(["build", "--select", " ".join(selection), *tests], target_path=target, raise_on_error=False)
-            call.wait()
-            if not call.is_successful():
-                raise RebuildError(f"dbt could not build the marts a second time: {call.get_error()}")
+            try:
+                DbtCalls(pipeline.settings).build(["--select", *selection, *tests])
+            except DbtError as error:
+                raise RebuildError(f"the marts could not be built a second time: {error}") from error
         yield
     finally:
         _drop(pipeline)
-        shutil.rmtree(target, ignore_errors=True)
 
 
 def _drop(pipeline: Pipeline) -> None:

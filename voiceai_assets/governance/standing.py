@@ -16,6 +16,7 @@ from voiceai_assets.checks.suites import Suite, all_suites
 from voiceai_assets.versions import DBT_PROJECT
 from voiceai_assets.warehouse.marts import Mart, day_marts
 from voiceai_assets.warehouse.readers import columns_of
+from voiceai_assets.yaml_files import read_yaml
 
 Connection = psycopg.Connection[Any]
 _SHOWN = 5
@@ -101,13 +102,11 @@ def ungoverned(marts: Iterable[Mart], suites: Iterable[Suite], contracts: Mappin
 
 def _contracts() -> dict[str, bool]:
     """Mart -> whether dbt holds its columns to its YAML: on for the folder, unless the model turned it off."""
-    import yaml
-
-    folder = yaml.safe_load((DBT_PROJECT / "dbt_project.yml").read_text())["models"]["voiceai"]["marts"]
+    folder = read_yaml(DBT_PROJECT / "dbt_project.yml")["models"]["voiceai"]["marts"]
     default = bool(folder.get("+contract", {}).get("enforced"))
     found = {}
     for path in sorted((DBT_PROJECT / "models" / "marts").rglob("*.yml")):
-        for model in yaml.safe_load(path.read_text()).get("models", []):
+        for model in read_yaml(path).get("models", []):
             own = model.get("config", {}).get("contract", {}).get("enforced", default)
             found[model["name"]] = bool(own) and bool(model.get("columns"))
     return found

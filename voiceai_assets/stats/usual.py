@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from math import inf, log, sqrt
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 #: Below so many observations a distribution is not compared: a PSI of chance alone is about categories / n.
 LEAST_OBSERVATIONS = 1_000
@@ -36,7 +36,7 @@ def count_limits(past: Sequence[int], alpha: float) -> tuple[int, int]:
         raise ValueError("limits need at least two counts")
     scaled = 2 * np.sqrt(np.asarray(past, dtype=float) + 3 / 8)
     spread = max(1.0, float(np.std(scaled, ddof=1))) * sqrt(1 + 1 / len(past))
-    reach = float(stats.t.ppf(1 - alpha / 2, len(past) - 1)) * spread
+    reach = float(stdtrit(len(past) - 1, 1 - alpha / 2)) * spread
     low, high = float(scaled.mean()) - reach, float(scaled.mean()) + reach
     least = 0 if low <= 0 else max(0, int(np.ceil(low * low / 4 - 3 / 8)))
     return least, int(np.floor(high * high / 4 - 3 / 8))

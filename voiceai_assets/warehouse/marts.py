@@ -17,9 +17,8 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from voiceai_assets.settings import REPOSITORY
+from voiceai_assets.yaml_files import read_yaml
 
 MODELS = REPOSITORY / "dbt_project" / "models"
 _VIEW_FOLDERS = ("certified", "exp")
@@ -109,7 +108,7 @@ def columns_of_mart(name: str) -> Mapping[str, str]:
 
 def _described(path: Path) -> dict[str, Any]:
     try:
-        models: list[dict[str, Any]] = yaml.safe_load(path.with_suffix(".yml").read_text())["models"]
+        models: list[dict[str, Any]] = read_yaml(path.with_suffix(".yml"))["models"]
         return next(model for model in models if model["name"] == path.stem)
     except (OSError, KeyError, StopIteration) as error:
         raise MartError(f"{path} needs a {path.stem}.yml beside it that describes it") from error

@@ -1,0 +1,162 @@
+"""dbt inside our own process: as a child, each call spent 4 s on importing dbt and on parsing what has not changed.
+
+Belongs here: one dbt call, its events, its failure. Does not belong here: what is built when (``dbt``).
+"""
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import DagsterDbtTranslator
+from dagster_dbt.asset_utils import get_updated_cli_invocation_params_for_context
+from dagster_dbt.core.dbt_cli_event import DbtCoreCliEventMessage
+
+from voiceai_assets.settings import Settings
+from voiceai_assets.versions import DBT_PROJECT, dbt_project_version
+
+#: What a parsed project depends on beside its files: names of databases and schemas are resolved while parsing.
+_PARSED_FOR = ("DBT_ENV_DATABASE", "DBT_SCHEMA_PREFIX")
+_CACHE = "partial_parse.msgpack"
+
+Event = dict[str, Any]
+
+
+class DbtError(RuntimeError):
+    """A dbt call failed; the message holds what dbt said."""
+
+
+class DbtCalls:
+    """The dbt project of one home.
+
+    One parse serves all calls of a process for the same database. The window of days is no part of it: SQL is rendered
+    anew in each call. Kept as bytes, because a call leaves its compiled SQL in the project that it was given, and the
+    next one would take that for its own.
+    """
+
+    _parsed: tuple[tuple[str, ...], bytes] | None = None  # of the process: there is one dbt in it
+
+    def __init__(self, settings: Settings) -> None:
+        self._cache = settings.dbt_target
+
+    def build(self, arguments: Sequence[str]) -> None:
+        """``dbt build`` with these arguments; the environment says where and for which days.
+
+        Raises:
+            DbtError: when a node fails.
+        """
+        self._call(["build", *arguments], self._manifest(), _print)
+
+    def build_assets(self, context: dg.AssetExecutionContext, arguments: Sequence[str]) -> Iterator[Any]:
+        """``dbt build`` of what the step has selected; yields one output per model and one result per test.
+
+        Results of a failed call are yielded before it raises, so that what was built and what was not can be told.
+
+        Raises:
+            DbtError: when a node fails.
+        """
+        params = get_updated_cli_invocation_params_for_context(context, {}, DagsterDbtTranslator())
+        heard: list[Event] = []
+
+        def hear(event: Event) -> None:
+            _print(event)
+            heard.append(event)
+
+        failure: DbtError | None = None
+        try:
+            self._call(["build", *arguments, *params.selection_args], self._manifest(), hear)
+        except DbtError as error:
+            failure = error
+        for event in heard:
+            message = DbtCoreCliEventMessage(raw_event=event, event_history_metadata={})
+            yield from message.to_default_asset_events(
+                manifest=params.manifest,
+                dagster_dbt_translator=params.dagster_dbt_translator,
+                context=context,
+                target_path=None,
+                project=params.dbt_project,
+            )
+        if failure:
+            raise failure
+
+    def _manifest(self) -> Any:
+        from dbt.contracts.graph.manifest import Manifest
+        from dbt.parser.manifest import extended_mashumuro_decoder
+
+        key = (dbt_project_version(), *(os.environ.get(name, "") for name in _PARSED_FOR))
+        if self._parsed is None or self._parsed[0] != key:
+            DbtCalls._parsed = (key, self._parse())
+        assert self._parsed is not None
+        return Manifest.from_msgpack(self._parsed[1], decoder=extended_mashumuro_decoder)
+
+    def _parse(self) -> bytes:
+        with self._target() as target:
+            with suppress(FileNotFoundError):
+                shutil.copy(self._cache / _CACHE, target / _CACHE)
+            self._call(["parse"], None, _print, target)
+            self._keep_cache(target)
+            return (target / _CACHE).read_bytes()
+
+    def _keep_cache(self, target: Path) -> None:
+        """By way of a draft: another process may be reading it."""
+        draft = self._cache / f".{_CACHE}.{os.getpid()}"
+        shutil.copy(target / _CACHE, draft)
+        draft.replace(self._cache / _CACHE)
+
+    @contextmanager
+    def _target(self) -> Iterator[Path]:
+        """A folder of its own for what a call writes; a year of hourly runs would leave 8,760 of them."""
+        self._cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="call-", dir=self._cache) as folder:
+            yield Path(folder)
+
+    def _call(
+        self, arguments: Sequence[str], manifest: Any, hear: Callable[[Event], None], target: Path | None = None
+    ) -> Any:
+        if target is None:
+            with self._target() as own:
+                return self._call(arguments, manifest, hear, own)
+        from dbt.cli.main import dbtRunner  # three seconds that only a process that builds should spend
+        from dbt_common.events.functions import msg_to_dict
+
+        errors: list[str] = []
+
+        def on_event(message: Any) -> None:
+            if message.info.level == "debug":
+                return
+            event = msg_to_dict(message)
+            if message.info.level == "error":
+                errors.append(message.info.msg)
+            hear(event)
+
+        folders = ["--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT)]
+        written = ["--target-path", str(target), "--log-path", str(target)]
+        # events come by callback; the JSON of the whole project takes a second to write and nobody reads it
+        quiet = [
+            "--log-level",
+            "none",
+            "--log-level-file",
+            "none",
+            "--no-write-json",
+            "--no-send-anonymous-usage-stats",
+        ]
+        before = Path.cwd()
+        try:
+            done = dbtRunner(manifest, callbacks=[on_event]).invoke([*arguments, *folders, *written, *quiet])
+        finally:
+            os.chdir(before)  # dbt works inside its project
+        if done.exception is not None and not isinstance(done.exception, Exception):
+            raise done.exception  # Ctrl-C, or Dagster's own interruption
+        if not done.success:
+            said = "\n".join(errors[-20:]) or str(done.exception)
+            raise DbtError(f"dbt {arguments[0]} failed: {said}") from done.exception
+        return done.result
+
+
+def _print(event: Event) -> None:
+    sys.stdout.write(f"{event['info']['msg']}\n")
