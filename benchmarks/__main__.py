@@ -15,11 +15,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
 import psycopg
 
 from benchmarks import generating
@@ -34,7 +34,9 @@ from voiceai_assets.build import build_defs
 from voiceai_assets.checks.asset_checks import STEPS
 from voiceai_assets.checks.expectations import Validator
 from voiceai_assets.checks.suites import all_suites
+from voiceai_assets.instance import instance_environment
 from voiceai_assets.pipeline import Pipeline
+from voiceai_assets.runs import stored_instance
 from voiceai_assets.settings import Settings
 from voiceai_assets.synthetic.sample import write_sample
 from voiceai_assets.warehouse.server import leave_embedded
@@ -66,11 +68,14 @@ class Bench:
         self.folder = Path(tempfile.mkdtemp(prefix="voiceai-bench-"))
         self.settings = Settings(home=self.folder / "home", quiet_seconds=0, start_date=start)
         self.pipeline = Pipeline.open(self.settings)
-        self.instance = dg.DagsterInstance.ephemeral()
+        self._open = ExitStack()
+        self._open.enter_context(instance_environment(self.pipeline))
+        self.instance = self._open.enter_context(stored_instance())
         self.missed: list[str] = []
 
     def close(self) -> None:
         """Stop the server and remove everything."""
+        self._open.close()
         leave_embedded(self.settings)
         shutil.rmtree(self.folder, ignore_errors=True)
 

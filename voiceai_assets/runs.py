@@ -24,6 +24,7 @@ from voiceai_assets.warehouse.ledger import SESSION_SPAN_DAYS
 
 #: A day that shares sessions with a neighbour is built again when the neighbour arrives; chains of such days are short.
 MOST_ROUNDS = 3
+_STATEMENT_TIMEOUT_MS = 60_000
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def run_training(pipeline: Pipeline) -> Outcome:
 
 def _run(job: str, pipeline: Pipeline, tags: dict[str, str], on_day: Callable[[str, str], None]) -> Outcome:
     log = pipeline.settings.home / "logs" / "runs.log"
-    with instance_environment(pipeline), terminal_output_to(log), _instance() as instance:
+    with instance_environment(pipeline), terminal_output_to(log), stored_instance() as instance:
         defs = build_defs(settings=pipeline.settings, pipeline=PipelineResource(pipeline.settings, on_day))
         result = defs.resolve_job_def(job).execute_in_process(
             instance=instance,
@@ -79,13 +80,15 @@ def _run(job: str, pipeline: Pipeline, tags: dict[str, str], on_day: Callable[[s
 
 
 @contextmanager
-def _instance() -> Iterator[dg.DagsterInstance]:
+def stored_instance() -> Iterator[dg.DagsterInstance]:
     """The real instance, disposed of in the end.
 
     Not ``with DagsterInstance.get()``: a run enters the instance once more, and 1.13 then forgets to put back what the
     first entry had set, so that a second run in the process would ask a dead instance.
     """
     instance = dg.DagsterInstance.get()
+    # its storages open a connection for each of 1,700 statements of a run, unless told to keep one
+    instance.optimize_for_webserver(_STATEMENT_TIMEOUT_MS, pool_recycle=-1, max_overflow=10)
     try:
         yield instance
     finally:

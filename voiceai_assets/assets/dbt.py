@@ -3,7 +3,6 @@
 Belongs here: what of dbt is built when, and how its models become assets. Does not belong here: SQL (``dbt_project``).
 """
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +14,7 @@ import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject, dbt_assets
 
 from voiceai_assets.assets.common import ONE_RUN_PER_RANGE, OWNERS, PipelineResource
-from voiceai_assets.assets.dbt_calls import DbtCalls
+from voiceai_assets.assets.dbt_calls import DbtCalls, parsing_environment
 from voiceai_assets.instance import environment
 from voiceai_assets.settings import Settings
 from voiceai_assets.versions import DBT_PROJECT, dbt_project_version
@@ -61,7 +60,7 @@ def prepare_manifest(settings: Settings) -> Path:
     done = subprocess.run(  # noqa: S603  # fixed arguments
         [dbt_executable(), "--no-use-colors", "parse", "--target-path", str(target), "--log-path", str(target)],
         cwd=DBT_PROJECT,
-        env={**os.environ, "DBT_PROFILES_DIR": str(DBT_PROJECT)},
+        env={**parsing_environment(), "DBT_PROFILES_DIR": str(DBT_PROJECT)},
         capture_output=True,
         text=True,
         check=False,

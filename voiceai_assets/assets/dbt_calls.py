@@ -17,10 +17,12 @@ from dagster_dbt import DagsterDbtTranslator
 from dagster_dbt.asset_utils import get_updated_cli_invocation_params_for_context
 from dagster_dbt.core.dbt_cli_event import DbtCoreCliEventMessage
 
+from voiceai_assets.instance import environment
 from voiceai_assets.settings import Settings
 from voiceai_assets.versions import DBT_PROJECT, dbt_project_version
 
-#: What a parsed project depends on beside its files: names of databases and schemas are resolved while parsing.
+#: What a parsed project depends on beside its files: names of databases and schemas are resolved while parsing. dbt
+#: would parse all of it anew (5 s) for another address or window, which nothing in it depends on.
 _PARSED_FOR = ("DBT_ENV_DATABASE", "DBT_SCHEMA_PREFIX")
 _CACHE = "partial_parse.msgpack"
 
@@ -95,18 +97,16 @@ class DbtCalls:
         return Manifest.from_msgpack(self._parsed[1], decoder=extended_mashumuro_decoder)
 
     def _parse(self) -> bytes:
+        cache = self._cache / (os.environ.get("DBT_SCHEMA_PREFIX", "") + _CACHE)
         with self._target() as target:
             with suppress(FileNotFoundError):
-                shutil.copy(self._cache / _CACHE, target / _CACHE)
-            self._call(["parse"], None, _print, target)
-            self._keep_cache(target)
-            return (target / _CACHE).read_bytes()
-
-    def _keep_cache(self, target: Path) -> None:
-        """By way of a draft: another process may be reading it."""
-        draft = self._cache / f".{_CACHE}.{os.getpid()}"
-        shutil.copy(target / _CACHE, draft)
-        draft.replace(self._cache / _CACHE)
+                shutil.copy(cache, target / _CACHE)
+            with environment(dict.fromkeys(os.environ.keys() - parsing_environment().keys())):
+                self._call(["parse"], None, _print, target)
+            draft = target / "kept"  # another process may be reading the cache
+            shutil.copy(target / _CACHE, draft)
+            draft.replace(cache)
+            return cache.read_bytes()
 
     @contextmanager
     def _target(self) -> Iterator[Path]:
@@ -156,6 +156,11 @@ class DbtCalls:
             said = "\n".join(errors[-20:]) or str(done.exception)
             raise DbtError(f"dbt {arguments[0]} failed: {said}") from done.exception
         return done.result
+
+
+def parsing_environment() -> dict[str, str]:
+    """The environment without what must not decide how the project is parsed."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("DBT_") or name in _PARSED_FOR}
 
 
 def _print(event: Event) -> None:

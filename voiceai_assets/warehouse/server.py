@@ -197,11 +197,21 @@ def _ensure_database(server: Address, name: str, options: str = "") -> None:
                 connection.execute(sql.SQL("create database {}" + options).format(sql.Identifier(name)))
 
 
+def _do_not_wait_for_disk(server: Address, name: str) -> None:
+    """Let commits of Dagster's events return at once: a run writes 1,500 of them, 8 ms each on a disk.
+
+    A power cut loses the last half second of its story; ledgers and publications lie in the other database.
+    """
+    with psycopg.connect(server.libpq(), autocommit=True) as connection:
+        connection.execute(sql.SQL("alter database {} set synchronous_commit = off").format(sql.Identifier(name)))
+
+
 def _embedded(settings: Settings) -> Warehouse:
     server = _start_embedded(settings.home / "postgres")
     maintenance = server.with_parameters(dbname="postgres")
     _ensure_database(maintenance, EMBEDDED_DATABASE, _EMBEDDED_LOCALE)
     _ensure_database(maintenance, settings.dagster_database, _EMBEDDED_LOCALE)
+    _do_not_wait_for_disk(maintenance, settings.dagster_database)
     admin = server.with_parameters(dbname=EMBEDDED_DATABASE)
     return Warehouse(
         admin=admin,
