@@ -31,11 +31,9 @@ from voiceai_assets.automation.jobs import (
 from voiceai_assets.automation.schedules import (
     daily_schedule,
     repair_schedule,
-    report_schedule,
     retention_schedule,
+    schedules_without_conditions,
     score_schedule,
-    standing_schedule,
-    train_schedule,
 )
 from voiceai_assets.automation.sensors import landing_sensor
 from voiceai_assets.checks.asset_checks import suite_checks
@@ -84,11 +82,9 @@ def build_defs(
         schedules=[
             daily_schedule(settings, partitions, jobs["daily_job"]),
             repair_schedule(settings, jobs["daily_job"]),
-            train_schedule(settings, jobs["train_job"]),
             score_schedule(settings, jobs["score_job"]),
             retention_schedule(settings, jobs["retention_job"]),
-            report_schedule(settings, jobs["report_job"]),
-            standing_schedule(settings, jobs["standing_job"]),
+            *schedules_without_conditions(settings, jobs),
         ],
         resources={"dbt": DbtCalls(settings), "pipeline": pipeline or PipelineResource(settings)},
         # multiprocess would pay 5-10 s of imports per step: 31-47 s for one small day instead of 13 s

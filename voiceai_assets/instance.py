@@ -18,10 +18,20 @@ WORKSPACE = REPOSITORY / "workspace.yaml"
 
 _DAGSTER_YAML = """\
 # written by voiceai at every start
-storage:
-  postgres:
+event_log_storage:
+  module: voiceai_assets.event_log
+  class: EventLog
+  config: &database
     postgres_url:
       env: DAGSTER_POSTGRES_URL
+run_storage:
+  module: dagster_postgres.run_storage
+  class: PostgresRunStorage
+  config: *database
+schedule_storage:
+  module: dagster_postgres.schedule_storage
+  class: PostgresScheduleStorage
+  config: *database
 telemetry:
   enabled: false
 nux:

@@ -24,7 +24,6 @@ from voiceai_assets.warehouse.ledger import SESSION_SPAN_DAYS
 
 #: A day that shares sessions with a neighbour is built again when the neighbour arrives; chains of such days are short.
 MOST_ROUNDS = 3
-_STATEMENT_TIMEOUT_MS = 60_000
 
 
 @dataclass(frozen=True)
@@ -87,8 +86,6 @@ def stored_instance() -> Iterator[dg.DagsterInstance]:
     first entry had set, so that a second run in the process would ask a dead instance.
     """
     instance = dg.DagsterInstance.get()
-    # its storages open a connection for each of 1,700 statements of a run, unless told to keep one
-    instance.optimize_for_webserver(_STATEMENT_TIMEOUT_MS, pool_recycle=-1, max_overflow=10)
     try:
         yield instance
     finally:

@@ -76,6 +76,7 @@ def certified_assets(settings: Settings, partitions: dg.PartitionsDefinition) ->
         days = list(context.partition_keys)
         build_views_over_days(dbt, pipeline)
         blocked: dict[str, Verdict] = {}
+        published: dict[str, dict[dg.AssetKey, dict[str, Any]]] = {}
         for day in days:
             verdict, publications = pipeline.pipeline.publish(day, context.run.run_id)
             pipeline.on_day("publish", day)
@@ -83,13 +84,8 @@ def certified_assets(settings: Settings, partitions: dg.PartitionsDefinition) ->
                 blocked[day] = verdict
                 context.log.error(f"{day} is {verdict.status}: {_first_reason(verdict)}")
                 continue
-            for key, metadata in _events(settings, day, verdict, publications).items():
-                if key not in context.selected_asset_keys:
-                    continue
-                if context.has_partition_key:
-                    yield dg.MaterializeResult(asset_key=key, metadata=metadata)
-                else:
-                    yield dg.AssetMaterialization(asset_key=key, partition=day, metadata=metadata)
+            published[day] = _events(settings, day, verdict, publications)
+        yield from _materialised(context, published, is_whole=not blocked)
         if blocked:
             raise _failure(blocked, len(days))
 
@@ -109,6 +105,24 @@ def _view_spec(view: View) -> dg.AssetSpec:
         description=f"{view.description}\n\nA view over published days: it never sees a day that did not pass.",
         metadata={"dagster/table_name": f"{view.schema}.{view.name}"},
     )
+
+
+def _materialised(
+    context: dg.AssetExecutionContext, published: Mapping[str, Mapping[dg.AssetKey, dict[str, Any]]], *, is_whole: bool
+) -> Iterator[Any]:
+    """What became visible.
+
+    One result per asset where that is every day of the run, which Dagster stores at once; else one per asset and day.
+    """
+    keys = [key for key in next(iter(published.values()), {}) if key in context.selected_asset_keys]
+    for key in keys:
+        for day, events in published.items():
+            if is_whole:
+                context.add_asset_metadata(events[key], key, day)
+            else:
+                yield dg.AssetMaterialization(asset_key=key, partition=day, metadata=events[key])
+        if is_whole:
+            yield dg.MaterializeResult(asset_key=key)
 
 
 def _events(

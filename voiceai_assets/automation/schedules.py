@@ -1,5 +1,6 @@
 """Schedules: yesterday every night, repair every hour, training and report every week."""
 
+from collections.abc import Mapping
 from datetime import UTC, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -21,15 +22,22 @@ _ACTIVE = [
 ]
 
 
+def _always_on(settings: Settings, job: Any, name: str, cron: str) -> dict[str, Any]:
+    """What all schedules have in common: on from the start, in the hours of the source."""
+    return {
+        "name": name,
+        "job": job,
+        "cron_schedule": cron,
+        "execution_timezone": settings.source_timezone,
+        "default_status": dg.DefaultScheduleStatus.RUNNING,
+    }
+
+
 def daily_schedule(settings: Settings, partitions: dg.PartitionsDefinition, job: Any) -> dg.ScheduleDefinition:
     """Runs yesterday at 02:30 whether or not files came: a day without any event fails its check, it is not silent."""
 
     @dg.schedule(
-        name="daily_schedule",
-        job=job,
-        cron_schedule="30 2 * * *",
-        execution_timezone=settings.source_timezone,
-        default_status=dg.DefaultScheduleStatus.RUNNING,
+        **_always_on(settings, job, "daily_schedule", "30 2 * * *"),
         description="Yesterday, whether or not files came: a day without any event is a failed check, not silence.",
     )
     def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
@@ -46,11 +54,7 @@ def repair_schedule(settings: Settings, job: Any) -> dg.ScheduleDefinition:
     """Finds missing, failed and stale days every hour and runs just those, as ranges."""
 
     @dg.schedule(
-        name="repair_schedule",
-        job=job,
-        cron_schedule="15 * * * *",
-        execution_timezone=settings.source_timezone,
-        default_status=dg.DefaultScheduleStatus.RUNNING,
+        **_always_on(settings, job, "repair_schedule", "15 * * * *"),
         description="Missing, failed and stale days (changed files, dbt code or checks), as few ranges as possible.",
     )
     def schedule(
@@ -94,11 +98,7 @@ def retention_schedule(settings: Settings, job: Any) -> dg.ScheduleDefinition:
     """Keeps to the limits at 03:30, where there are any."""
 
     @dg.schedule(
-        name="retention_schedule",
-        job=job,
-        cron_schedule="30 3 * * *",
-        execution_timezone=settings.source_timezone,
-        default_status=dg.DefaultScheduleStatus.RUNNING,
+        **_always_on(settings, job, "retention_schedule", "30 3 * * *"),
         description="Landed files and free text older than VOICEAI_KEEP_LANDING_DAYS and VOICEAI_KEEP_TEXT_DAYS.",
     )
     def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
@@ -109,51 +109,29 @@ def retention_schedule(settings: Settings, job: Any) -> dg.ScheduleDefinition:
     return schedule
 
 
-def train_schedule(settings: Settings, job: Any) -> dg.ScheduleDefinition:
-    """Trains on Monday mornings."""
-    return dg.ScheduleDefinition(
-        name="train_schedule",
-        job=job,
-        cron_schedule="0 4 * * 1",
-        execution_timezone=settings.source_timezone,
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="The abandonment model on all certified days, Monday mornings.",
-    )
-
-
-def report_schedule(settings: Settings, job: Any) -> dg.ScheduleDefinition:
-    """Reports on Monday mornings, once the week's last day has been run."""
-    return dg.ScheduleDefinition(
-        name="report_schedule",
-        job=job,
-        cron_schedule="0 6 * * 1",
-        execution_timezone=settings.source_timezone,
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="The governance report of the last ninety days, Monday mornings.",
-    )
-
-
-def standing_schedule(settings: Settings, job: Any) -> dg.ScheduleDefinition:
-    """Asks every morning what must hold at any time."""
-    return dg.ScheduleDefinition(
-        name="standing_schedule",
-        job=job,
-        cron_schedule="30 6 * * *",
-        execution_timezone=settings.source_timezone,
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="No day left failed or stale, no certified day without certificate, every mart governed.",
-    )
+def schedules_without_conditions(settings: Settings, jobs: Mapping[str, Any]) -> list[dg.ScheduleDefinition]:
+    """Training and report on Monday mornings, once the week's last day has been run; standing checks every morning."""
+    return [
+        dg.ScheduleDefinition(
+            **_always_on(settings, jobs["train_job"], "train_schedule", "0 4 * * 1"),
+            description="The abandonment model on all certified days, Monday mornings.",
+        ),
+        dg.ScheduleDefinition(
+            **_always_on(settings, jobs["report_job"], "report_schedule", "0 6 * * 1"),
+            description="The governance report of the last ninety days, Monday mornings.",
+        ),
+        dg.ScheduleDefinition(
+            **_always_on(settings, jobs["standing_job"], "standing_schedule", "30 6 * * *"),
+            description="No day left failed or stale, no certified day without certificate, every mart governed.",
+        ),
+    ]
 
 
 def score_schedule(settings: Settings, job: Any) -> dg.ScheduleDefinition:
     """Scores yesterday at 05:30, when it has been published, where there is a champion."""
 
     @dg.schedule(
-        name="score_schedule",
-        job=job,
-        cron_schedule="30 5 * * *",
-        execution_timezone=settings.source_timezone,
-        default_status=dg.DefaultScheduleStatus.RUNNING,
+        **_always_on(settings, job, "score_schedule", "30 5 * * *"),
         description="Published turns without a score of the champion, every morning.",
     )
     def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:

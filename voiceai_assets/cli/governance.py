@@ -6,12 +6,13 @@ Belongs here: words, trees, tables, bars, exit status. Does not belong here: the
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+import psycopg
+from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.tree import Tree
@@ -91,47 +92,47 @@ def trace_a_number(
     pipeline: Pipeline, mart: str, day: date, metric: str | None, console: Console, errors: Console, *, as_json: bool
 ) -> int:
     """Follow a number to its files; returns the exit status."""
-    try:
-        with pipeline.warehouse.connect() as connection:
-            found = trace_number(connection, mart, day.isoformat(), metric)
-    except UntraceableError as error:
-        errors.print(f"[red]error:[/] {escape(str(error))}")
-        return 1
-    if as_json:
-        console.print_json(json.dumps(found, default=str))
-    else:
-        console.print(_number_tree(found))
-    return 0
+    return _trace(
+        pipeline, lambda c: trace_number(c, mart, day.isoformat(), metric), _number_tree, console, errors, as_json
+    )
 
 
 def trace_a_file(pipeline: Pipeline, path: str, console: Console, errors: Console, *, as_json: bool) -> int:
     """Say everything that a file touches; returns the exit status."""
+    landing = pipeline.settings.landing
+    return _trace(pipeline, lambda c: trace_file(c, path, landing), _file_tree, console, errors, as_json)
+
+
+def trace_a_session(pipeline: Pipeline, session_id: str, console: Console, errors: Console, *, as_json: bool) -> int:
+    """File and line of each turn of a session; returns the exit status."""
+    return _trace(pipeline, lambda c: trace_session(c, session_id), _session_lines, console, errors, as_json)
+
+
+def _trace(
+    pipeline: Pipeline,
+    find: Callable[[psycopg.Connection[Any]], Any],
+    draw: Callable[[Any], RenderableType],
+    console: Console,
+    errors: Console,
+    as_json: bool,
+) -> int:
     try:
         with pipeline.warehouse.connect() as connection:
-            found = trace_file(connection, path, pipeline.settings.landing)
+            found = find(connection)
     except UntraceableError as error:
         errors.print(f"[red]error:[/] {escape(str(error))}")
         return 1
     if as_json:
         console.print_json(json.dumps(found, default=str))
     else:
-        console.print(_file_tree(found))
+        console.print(draw(found))
     return 0
 
 
-def trace_a_session(pipeline: Pipeline, session_id: str, console: Console, errors: Console, *, as_json: bool) -> int:
-    """File and line of each turn of a session; returns the exit status."""
-    with pipeline.warehouse.connect() as connection:
-        found = trace_session(connection, session_id)
-    if not found:
-        errors.print("[red]error:[/] no turn of that session is loaded")
-        return 1
-    if as_json:
-        console.print_json(json.dumps(found, default=str))
-        return 0
-    for row in found:
-        console.print(f"{row['day']} turn {row['turn_number']}: {escape(row['file'])} line {row['line']}")
-    return 0
+def _session_lines(found: Sequence[dict[str, Any]]) -> str:
+    return "\n".join(
+        f"{row['day']} turn {row['turn_number']}: {escape(row['file'])} line {row['line']}" for row in found
+    )
 
 
 def _number_tree(found: dict[str, Any]) -> Tree:

@@ -80,13 +80,20 @@ def trace_number(connection: Connection, mart: str, day: str, metric: str | None
 
 
 def trace_session(connection: Connection, session_id: str) -> list[dict[str, Any]]:
-    """File and line of every turn of a session."""
-    return ledger.rows(
+    """File and line of every turn of a session.
+
+    Raises:
+        UntraceableError: when no turn of it is loaded.
+    """
+    found = ledger.rows(
         connection,
         "select turn_date as day, source_file as file, source_line as line, turn_number from raw.turns "
         "where session_id = %s order by 1, 2, 3",
         [session_id],
     )
+    if not found:
+        raise UntraceableError("no turn of that session is loaded")
+    return found
 
 
 def trace_file(connection: Connection, path: str, landing: Path) -> dict[str, Any]:
