@@ -26,7 +26,7 @@ RUN echo /app > "$(python -c 'import sysconfig; print(sysconfig.get_path("pureli
     && chmod 755 /opt/venv/bin/voiceai \
     && python -m compileall -q voiceai_assets
 # A new volume starts with what the image holds at its mount point: the manifest, and folders that belong to the user.
-RUN mkdir -p /data/dagster /data/landing \
+RUN mkdir -p /data/dagster /data/landing /data/models /data/reports \
     && VOICEAI_HOME=/data python -c "from voiceai_assets.assets.dbt import prepare_manifest; \
 from voiceai_assets.settings import load_settings; prepare_manifest(load_settings())"
 

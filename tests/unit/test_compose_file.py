@@ -152,9 +152,13 @@ def test_only_the_code_service_sees_landing_and_none_writes_there() -> None:
         (name, volume)
         for name, service in SERVICES.items()
         for volume in service.get("volumes", [])
-        if isinstance(volume, dict) or not re.match("(warehouse|home|dagster):/", volume)
+        if isinstance(volume, dict) or not re.match("(warehouse|home|dagster|models|reports):/", volume)
     ]
     assert [(name, v["target"], v["read_only"]) for name, v in mounts] == [("code", "/data/landing", True)]
+
+
+def test_the_dashboards_read_models_and_reports_and_write_neither() -> None:
+    assert SERVICES["dashboards"]["volumes"] == ["models:/data/models:ro", "reports:/data/reports:ro"]
 
 
 # -- images ------------------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from flask import Flask, Response, jsonify, request, send_from_directory
 from voiceai_assets.dashboard import overview
 from voiceai_assets.dashboard.days import make_request
 from voiceai_assets.dashboard.export import days_csv
+from voiceai_assets.dashboard.model import add_model_page
 from voiceai_assets.dashboard.queries import CertifiedReader, DatabaseAwayError
 from voiceai_assets.dashboard.trace import add_trace_page
 from voiceai_assets.settings import Settings
@@ -42,13 +43,14 @@ _PAGE = """<!DOCTYPE html>
 </html>"""
 
 
-def create_app(reader: Address, dagster_url: str, reports: Path | None = None) -> dash.Dash:
+def create_app(reader: Address, dagster_url: str, reports: Path | None = None, models: Path | None = None) -> dash.Dash:
     """The dashboards on one warehouse.
 
     Args:
         reader: where ``bi_reader`` finds the warehouse.
         dagster_url: the Dagster UI, linked from the header.
         reports: folder of governance reports; they are linked from Dagster.
+        models: folder of the models; without one there is no page for them.
 
     Raises:
         ValueError: when ``dagster_url`` is no web address.
@@ -71,6 +73,8 @@ def create_app(reader: Address, dagster_url: str, reports: Path | None = None) -
     add_trace_page(app.server, certified)
     if reports is not None:
         _add_reports(app.server, reports)
+    if models is not None:
+        add_model_page(app.server, models)
     _add_headers(app)
     return app
 
@@ -137,5 +141,5 @@ def serve(settings: Settings) -> None:
     """
     # dying of SIGTERM would skip the exit handlers and leave an embedded server behind that nobody stops
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    app = create_app(reader_address(settings), settings.dagster_url, settings.reports)
+    app = create_app(reader_address(settings), settings.dagster_url, settings.reports, settings.models)
     waitress.serve(app.server, host=settings.bind_host, port=settings.dashboard_port, threads=_THREADS, ident=None)

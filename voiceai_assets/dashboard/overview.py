@@ -76,6 +76,7 @@ def _header(dagster_url: str) -> Any:
                     [
                         html.Span("not read yet", id="refreshed", className="refreshed"),
                         html.A("Trace", href="/trace"),
+                        html.A("Model", href="/model"),
                         html.A("Dagster", href=dagster_url, target="_blank", rel="noopener noreferrer"),
                         dmc.ColorSchemeToggle(
                             id="scheme",
