@@ -148,6 +148,17 @@ def test_the_dashboard_shows_intervals_the_computed_badge_and_the_blocked_day(pl
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
+def test_the_model_page_shows_the_champion_with_its_criteria_and_pictures(platform: Platform, page: Page) -> None:
+    page.goto(platform.dashboard)
+    page.get_by_role("link", name="Model").click()
+    expect(page.get_by_text("champion: its scores are published")).to_be_visible()
+    expect(page.get_by_role("row", name="hazard is calibrated")).to_contain_text("yes")
+    picture = page.locator("article img").first
+    expect(picture).to_be_visible()
+    assert picture.evaluate("image => image.naturalWidth") > 0
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
 def test_the_dashboard_works_on_a_telephone(platform: Platform, browser: Browser) -> None:
     phone = browser.new_page(viewport={"width": 390, "height": 844})
     phone.goto(platform.dashboard)

@@ -75,7 +75,8 @@ def verdict_of_training(registry: Registry) -> str:
     verdict = None if candidate is None else registry.verdict(candidate)
     if verdict is None:
         return "no version was judged"
-    return f"version {candidate}, {verdict['action']}: {verdict['because']}"
+    words = {"promote": "is the champion", "keep": "equals the champion", "refuse": "is not promoted"}
+    return f"version {candidate} {words.get(verdict['action'], verdict['action'])}: {verdict['because']}"
 
 
 def _said(estimate: dict[str, Any]) -> str:

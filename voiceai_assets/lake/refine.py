@@ -410,12 +410,14 @@ class Refinery:
 
     def _write(self, contract: Contract, load: DayLoad) -> None:
         target = LakeDay(self._lake, load.dataset, load.day)
-        self._replacements("pseudonyms", contract.person, "true", self._pseudonymise)
+        people = self._distinct(contract.person, "true") if contract.person else []
+        self._replacements("pseudonyms", people, self._pseudonymise)
         replaced = set()
         for field in (f for f in contract.fields if f.free_text):
             clean = redact_json if field.kind is Kind.JSON else redact
             is_suspect = suspicious(f"CAST({quoted(field.name)} AS VARCHAR)")
-            if self._replacements(f"clean_{field.name}", field.name, is_suspect, clean):
+            if originals := self._distinct(field.name, is_suspect):
+                self._replacements(f"clean_{field.name}", originals, clean)
                 replaced.add(field.name)
         columns, joins = [], []
         for field in contract.fields:
@@ -476,23 +478,20 @@ class Refinery:
         header = self._headers.get(path)
         return redact_row(text, *header) if header else redact_record(text)
 
-    def _replacements(self, name: str, column: str | None, condition: str, replace: Callable[[str], str]) -> int:
-        """Table ``(original, clean)`` of the distinct values of a column that a Python function has to change.
+    def _distinct(self, column: str, condition: str) -> list[str]:
+        """Values of a column of the day that meet a condition, each once."""
+        found = self._db.execute(
+            f"SELECT DISTINCT CAST({quoted(column)} AS VARCHAR) FROM today "
+            f"WHERE refusal IS NULL AND {quoted(column)} IS NOT NULL AND {condition}"
+        )
+        return [row[0] for row in found.fetchall()]
 
-        Returns how many there are.
-        """
-        originals: list[str] = []
-        if column is not None:
-            found = self._db.execute(
-                f"SELECT DISTINCT CAST({quoted(column)} AS VARCHAR) FROM today "
-                f"WHERE refusal IS NULL AND {quoted(column)} IS NOT NULL AND {condition}"
-            )
-            originals = [row[0] for row in found.fetchall()]
+    def _replacements(self, name: str, originals: Sequence[str], replace: Callable[[str], str]) -> None:
+        """Table ``(original, clean)`` of what a Python function makes of values."""
         table = pa.table({"original": originals, "clean": [replace(o) for o in originals]}, REPLACEMENTS)
         self._db.register("replacements", table)
         self._db.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM replacements")
         self._db.unregister("replacements")
-        return len(originals)
 
     def _copy(self, query: str, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

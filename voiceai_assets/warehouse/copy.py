@@ -8,6 +8,7 @@ DuckDB writes CSV and PostgreSQL reads it: the same path as ``psql \copy``, so i
 
 from __future__ import annotations
 
+import functools
 import os
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -72,6 +73,8 @@ def copy_rows(connection: psycopg.Connection[Any], place: LakeDay, table: sql.Co
 
 def copy_quarantine(connection: psycopg.Connection[Any], place: LakeDay, table: sql.Composable) -> None:
     """Append the refused records of a day of the lake."""
+    if pq.read_metadata(place.quarantine).num_rows == 0:
+        return
     query = f"SELECT '{place.dataset}' AS dataset, {', '.join(_QUARANTINE_COLUMNS)} FROM {_parquet(place.quarantine)}"
     copy_query(connection, query, table, ["dataset", *_QUARANTINE_COLUMNS])
 
@@ -124,8 +127,7 @@ def copy_query(
 
 def _write_csv(query: str, write_end: int) -> None:
     try:
-        with duckdb.connect() as db:
-            db.execute(f"SET TimeZone = 'UTC'; SET memory_limit = '{MEMORY_LIMIT}'; SET enable_progress_bar = false")
+        with _duckdb() as db:
             db.execute(f"COPY ({query}) TO '/dev/fd/{write_end}' (FORMAT csv, HEADER false, NULLSTR '{_NULL}')")
     finally:
         os.close(write_end)  # ends the reader's loop, however this ended
@@ -133,13 +135,24 @@ def _write_csv(query: str, write_end: int) -> None:
 
 def _ends(path: Path) -> tuple[datetime | None, datetime | None]:
     """Last turn of the day, and last turn of a session without outcome; asked of the Parquet, which is quicker."""
-    with duckdb.connect() as db:
-        db.execute(f"SET TimeZone = 'UTC'; SET memory_limit = '{MEMORY_LIMIT}'; SET enable_progress_bar = false")
+    with _duckdb() as db:
         found = db.execute(
             "SELECT max(ended_at), max(ended_at) FILTER (outcome IS NULL) FROM (SELECT max(timestamp) AS ended_at, "
             f"max(session_outcome) AS outcome FROM {_parquet(path)} GROUP BY session_id)"
         ).fetchone()
     return found or (None, None)
+
+
+def _duckdb() -> duckdb.DuckDBPyConnection:
+    """A connection to the process's one DuckDB: opening another takes longer than loading a small day."""
+    connection = _database().cursor()
+    connection.execute(f"SET TimeZone = 'UTC'; SET memory_limit = '{MEMORY_LIMIT}'; SET enable_progress_bar = false")
+    return connection
+
+
+@functools.cache
+def _database() -> duckdb.DuckDBPyConnection:
+    return duckdb.connect()
 
 
 def _filled_columns(path: Path) -> set[str]:
