@@ -117,9 +117,9 @@ def _materialised(
     keys = [key for key in next(iter(published.values()), {}) if key in context.selected_asset_keys]
     for key in keys:
         for day, events in published.items():
-            if is_whole:
+            if is_whole and events[key]:
                 context.add_asset_metadata(events[key], key, day)
-            else:
+            elif not is_whole:
                 yield dg.AssetMaterialization(asset_key=key, partition=day, metadata=events[key])
         if is_whole:
             yield dg.MaterializeResult(asset_key=key)
@@ -146,7 +146,7 @@ def _events(
         }
         for p in publications
     }
-    events |= {dg.AssetKey([view.schema, view.name]): shared for view in views_over_days().values()}
+    events |= {dg.AssetKey([view.schema, view.name]): {} for view in views_over_days().values()}
     events[DASHBOARD] = shared
     return events
 

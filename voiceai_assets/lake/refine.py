@@ -24,7 +24,7 @@ import pyarrow as pa
 from voiceai_assets.adapters import tables_for
 from voiceai_assets.adapters.base import Table
 from voiceai_assets.contracts import DATASETS
-from voiceai_assets.contracts.fields import Contract, Kind
+from voiceai_assets.contracts.fields import Contract, Field, Kind
 from voiceai_assets.lake.companions import lookup_table
 from voiceai_assets.lake.inbox import IndexedFile, input_fingerprint, stat_of
 from voiceai_assets.lake.people import ERASED, ERASED_MESSAGE, erased_sql, names_people
@@ -413,7 +413,7 @@ class Refinery:
         people = self._distinct(contract.person, "true") if contract.person else []
         self._replacements("pseudonyms", people, self._pseudonymise)
         replaced = set()
-        for field in (f for f in contract.fields if f.free_text):
+        for field in self._filled_texts(contract):
             clean = redact_json if field.kind is Kind.JSON else redact
             is_suspect = suspicious(f"CAST({quoted(field.name)} AS VARCHAR)")
             if originals := self._distinct(field.name, is_suspect):
@@ -477,6 +477,15 @@ class Refinery:
     def _redacted(self, path: str, text: str) -> str:
         header = self._headers.get(path)
         return redact_row(text, *header) if header else redact_record(text)
+
+    def _filled_texts(self, contract: Contract) -> list[Field]:
+        """Fields of free text in which the day holds anything: compiling the patterns alone takes 20 ms for each."""
+        fields = [f for f in contract.fields if f.free_text]
+        if not fields:
+            return []
+        counts = ", ".join(f"count({quoted(f.name)})" for f in fields)
+        found = self._db.execute(f"SELECT {counts} FROM today WHERE refusal IS NULL").fetchone() or ()
+        return [field for field, count in zip(fields, found, strict=True) if count]
 
     def _distinct(self, column: str, condition: str) -> list[str]:
         """Values of a column of the day that meet a condition, each once."""
