@@ -33,9 +33,7 @@ def mart_statements(pipeline: PipelineResource, day: str, target: Path) -> list[
         arguments = ["compile", "--target-path", str(target), "--log-path", str(target), "--quiet"]
         subprocess.run([dbt_executable(), *arguments], cwd=DBT_PROJECT, check=True, stdout=subprocess.DEVNULL)
     nodes: dict[str, dict[str, Any]] = json.loads((target / "manifest.json").read_text())["nodes"]
-    order = TopologicalSorter(
-        {name: node["depends_on"]["nodes"] for name, node in nodes.items() if "depends_on" in node}
-    )
+    order = TopologicalSorter({name: node.get("depends_on", {}).get("nodes", []) for name, node in nodes.items()})
     stored = {
         name
         for name, node in nodes.items()
