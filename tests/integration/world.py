@@ -63,6 +63,7 @@ def _make_template() -> None:
     leave_embedded(settings)
     atexit.register(shutil.rmtree, _TEMPLATE.parent, ignore_errors=True)
     gc.freeze()  # all that was imported: half a second of each collection in ``definitions``
+    atexit.register(gc.unfreeze)
 
 
 class World:

@@ -1,0 +1,92 @@
+"""Our event log tells the same story as Dagster's own, told the same runs."""
+
+from collections import Counter
+from typing import Any
+
+import dagster as dg
+import psycopg
+import pytest
+from psycopg import sql
+
+from tests.integration.world import World
+
+DAYS = dg.DailyPartitionsDefinition("2026-08-01", end_date="2026-08-06")
+OURS = {"module": "voiceai_assets.event_log", "class": "EventLog"}
+DAGSTERS = {"module": "dagster_postgres.event_log", "class": "PostgresEventLogStorage"}
+
+
+@dg.multi_asset(
+    specs=[dg.AssetSpec("first"), dg.AssetSpec("second", deps=["first"])],
+    partitions_def=DAYS,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    check_specs=[dg.AssetCheckSpec("is_sound", asset="second")],
+)
+def both(context: dg.AssetExecutionContext) -> Any:
+    for day in context.partition_keys:
+        context.add_asset_metadata({"day": day}, "first", day)
+    yield dg.MaterializeResult(asset_key="first")
+    yield dg.MaterializeResult(asset_key="second", check_results=[dg.AssetCheckResult(passed=True)])
+
+
+def _story(world: World, storage: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    name = f"events_{storage['class'].lower()}"
+    with psycopg.connect(world.pipeline.warehouse.admin.libpq(), autocommit=True) as connection:
+        connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+    url = world.pipeline.warehouse.dagster.with_parameters(dbname=name).sqlalchemy()
+    monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "1000")
+    with dg.instance_for_test(
+        overrides={"event_log_storage": {**storage, "config": {"postgres_url": url}}}
+    ) as instance:
+        job = dg.Definitions([both], jobs=[dg.define_asset_job("all")]).resolve_job_def("all")
+        tags = {
+            "dagster/asset_partition_range_start": "2026-08-02",
+            "dagster/asset_partition_range_end": "2026-08-04",
+        }
+        first = job.execute_in_process(instance=instance, tags=tags)
+        second = job.execute_in_process(instance=instance, partition_key="2026-08-05")
+        assert first.success
+        assert second.success
+        log = instance.event_log_storage
+        keys = [dg.AssetKey("first"), dg.AssetKey("second")]
+        check = dg.AssetCheckKey(dg.AssetKey("second"), "is_sound")
+        told = [
+            Counter(entry.dagster_event_type for entry in log.get_logs_for_run(run.run_id)) for run in (first, second)
+        ]
+        return {
+            "events": told,
+            "materialised": {key: log.get_materialized_partitions(key) for key in keys},
+            "planned by": {
+                record.asset_entry.asset_key: [first.run_id, second.run_id].index(record.asset_entry.last_run_id or "")
+                for record in instance.get_asset_records(keys)
+            },
+            "metadata": [
+                (record.partition_key, record.asset_materialization and dict(record.asset_materialization.metadata))
+                for record in instance.fetch_materializations(keys[0], limit=10).records
+            ],
+            "checks": [
+                (record.status, record.partition) for record in log.get_asset_check_execution_history(check, limit=10)
+            ],
+        }
+
+
+def test_the_same_runs_are_told_as_by_dagsters_own_log(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = _story(world, OURS, monkeypatch)
+    assert ours["materialised"][dg.AssetKey("first")] == {"2026-08-02", "2026-08-03", "2026-08-04", "2026-08-05"}
+    assert ("2026-08-03", {"day": dg.MetadataValue.text("2026-08-03")}) in ours["metadata"]
+    assert ours == _story(world, DAGSTERS, monkeypatch)
+
+
+def test_a_kept_connection_that_the_server_closed_is_replaced(world: World) -> None:
+    from voiceai_assets.event_log import EventLog
+
+    log = EventLog(world.pipeline.warehouse.dagster.sqlalchemy())
+    try:
+        assert log.has_secondary_index("asset_key_table") in (True, False)
+        with psycopg.connect(world.pipeline.warehouse.admin.libpq(), autocommit=True) as connection:
+            connection.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity where datname = %s",
+                [world.pipeline.warehouse.dagster.parameters["dbname"]],
+            )
+        assert list(log.get_asset_records()) == []
+    finally:
+        log.dispose()
