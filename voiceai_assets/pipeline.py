@@ -277,6 +277,11 @@ class Pipeline:
                     names[day] = name
         return names
 
+    def retire_marts(self, day: str) -> None:
+        """Say that the marts of a day are not what they should be; the day must be built again to be certified."""
+        with self.warehouse.connect() as connection:
+            ledger.retire_load(connection, "marts", day)
+
     def _mart_load_id(self, connection: ledger.Connection, day: str) -> str | None:
         return ledger.mart_load_id(connection, day, self.mart_code_version(), self.settings.session_timeout_minutes)
 

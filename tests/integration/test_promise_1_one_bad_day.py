@@ -112,3 +112,29 @@ def test_a_day_without_any_event_fails_its_check(world: World, in_range: bool) -
     assert world.certified() == {"2026-08-01": 1, "2026-08-03": 1}
     assert world.status("2026-08-02") == "blocked"
     assert world.reasons("2026-08-02")[0]["check"] == "intake_is_complete.day_has_files"
+
+
+def test_a_model_that_fails_on_one_day_of_a_range_holds_up_only_that_day(world: World) -> None:
+    """Found by a dbt test, which is asked of the range as a whole."""
+    days = ["2026-08-01", "2026-08-02", "2026-08-03"]
+    for day in days:
+        world.land(f"turns-{day}.jsonl", session(f"s {day}", f"{day}T10:00"))
+    with world.pipeline.warehouse.connect() as connection:
+        connection.execute(
+            "create function marts.spoil() returns trigger language plpgsql as "
+            "$$ begin new.completed_session_count := 99; return new; end $$"
+        )
+        connection.execute(
+            "create trigger spoil before insert on marts.agg_sessions_daily for each row "
+            "when (new.session_date = date '2026-08-02') execute function marts.spoil()"
+        )
+    assert not world.run(days[0], days[-1]).success
+    assert {day: world.status(day) for day in days} == {
+        days[0]: "certified",
+        days[1]: "not certified",
+        days[2]: "certified",
+    }
+    with world.pipeline.warehouse.connect() as connection:
+        connection.execute("drop trigger spoil on marts.agg_sessions_daily")
+    assert world.run(days[1]).success
+    assert world.status(days[1]) == "certified"

@@ -14,7 +14,7 @@ import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject, dbt_assets
 
 from voiceai_assets.assets.common import ONE_RUN_PER_RANGE, OWNERS, PipelineResource
-from voiceai_assets.assets.dbt_calls import DbtCalls, parsing_environment
+from voiceai_assets.assets.dbt_calls import DbtCalls, DbtError, parsing_environment
 from voiceai_assets.instance import environment
 from voiceai_assets.settings import Settings
 from voiceai_assets.versions import DBT_PROJECT, dbt_project_version
@@ -144,7 +144,10 @@ def dbt_model_assets(settings: Settings, partitions: dg.PartitionsDefinition) ->
         pipeline: dg.ResourceParam[PipelineResource],
     ) -> Iterator[Any]:
         with dbt_environment(pipeline, "1970-01-01", "2999-12-31"):
-            yield from dbt.build_assets(context, [*_NO_UNIT_TESTS, "--indirect-selection", "cautious"])
+            told, failure = dbt.build_assets(context, [*_NO_UNIT_TESTS, "--indirect-selection", "cautious"])
+        yield from told
+        if failure:
+            raise failure
         pipeline.pipeline.record_built("staging")
 
     @dbt_assets(
@@ -167,10 +170,45 @@ def dbt_model_assets(settings: Settings, partitions: dg.PartitionsDefinition) ->
             context.log.warning(f"nothing is loaded for {day}; its marts are not built")
         build_what_every_day_needs(dbt, pipeline)
         # a rotation of the key between two statements of a model would leave old pseudonyms in its rows
-        with pipeline.pipeline.held_key(), dbt_environment(pipeline, days[0], days[-1]):
-            yield from dbt.build_assets(context, _NO_UNIT_TESTS)
+        with pipeline.pipeline.held_key():
+            with dbt_environment(pipeline, days[0], days[-1]):
+                told, failure = dbt.build_assets(context, _NO_UNIT_TESTS)
+            if failure and len(days) > 1:
+                told, failure = _day_by_day(context, dbt, pipeline)
+        yield from told
+        if failure:
+            raise failure
         pipeline.pipeline.record_built("marts")
         for day in days:
             pipeline.on_day("dbt", day)
 
     return [seeds_and_staging, dbt_models]
+
+
+def _day_by_day(
+    context: dg.AssetExecutionContext, dbt: DbtCalls, pipeline: PipelineResource
+) -> tuple[list[Any], DbtError | None]:
+    """A range of which a part failed, each day alone: a model that fails on one day holds up no other one.
+
+    The marts of a day that fails are no longer what lies in landing, so nothing can be certified from them. A test that
+    failed is told as a warning, because an error would end the step and take the other days with it.
+    """
+    told: dict[str, Any] = {}
+    failures: dict[str, DbtError] = {}
+    for day in context.partition_keys:
+        with dbt_environment(pipeline, day, day):
+            events, failure = dbt.build_assets(context, _NO_UNIT_TESTS)
+        if failure:
+            failures[day] = failure
+            pipeline.pipeline.retire_marts(day)
+            context.log.error(f"{day}: {failure}")
+        for event in events:
+            if isinstance(event, dg.AssetCheckResult):
+                name, is_worse = f"check {event.asset_key} {event.check_name}", not event.passed
+                event = event._replace(severity=dg.AssetCheckSeverity.WARN)  # noqa: PLW2901
+            else:
+                name, is_worse = str(getattr(event, "output_name", event)), False
+            if name not in told or is_worse:  # one result for the range: the worst of its days
+                told[name] = event
+    is_lost = len(failures) == len(context.partition_keys)
+    return list(told.values()), next(iter(failures.values())) if is_lost else None

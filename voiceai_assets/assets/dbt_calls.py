@@ -54,14 +54,10 @@ class DbtCalls:
         """
         self._call(["build", *arguments], self._manifest(), _print)
 
-    def build_assets(self, context: dg.AssetExecutionContext, arguments: Sequence[str]) -> Iterator[Any]:
-        """``dbt build`` of what the step has selected; yields one output per model and one result per test.
-
-        Results of a failed call are yielded before it raises, so that what was built and what was not can be told.
-
-        Raises:
-            DbtError: when a node fails.
-        """
+    def build_assets(
+        self, context: dg.AssetExecutionContext, arguments: Sequence[str]
+    ) -> tuple[list[Any], DbtError | None]:
+        """``dbt build`` of what the step has selected: one output per model, one result per test, and what failed."""
         params = get_updated_cli_invocation_params_for_context(context, {}, DagsterDbtTranslator())
         heard: list[Event] = []
 
@@ -74,17 +70,17 @@ class DbtCalls:
             self._call(["build", *arguments, *params.selection_args], self._manifest(), hear)
         except DbtError as error:
             failure = error
+        told: list[Any] = []
         for event in heard:
             message = DbtCoreCliEventMessage(raw_event=event, event_history_metadata={})
-            yield from message.to_default_asset_events(
+            told += message.to_default_asset_events(
                 manifest=params.manifest,
                 dagster_dbt_translator=params.dagster_dbt_translator,
                 context=context,
                 target_path=None,
                 project=params.dbt_project,
             )
-        if failure:
-            raise failure
+        return told, failure
 
     def _manifest(self) -> Any:
         from dbt.contracts.graph.manifest import Manifest
