@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from voiceai_assets.lake.mending import CannotMendError, mend, texts_of
@@ -201,6 +201,7 @@ def test_no_bytes_make_the_reader_raise_anything_but_its_own_error(
             pass
 
 
+@example(content='a","\n"\n,')  # a quote that opens nothing, beside a delimiter
 @settings(max_examples=100, deadline=None)
 @given(content=st.text(alphabet='ab,"\n', max_size=80))
 def test_fast_and_slow_reading_agree(tmp_path_factory: pytest.TempPathFactory, content: str) -> None:

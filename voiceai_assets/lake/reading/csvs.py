@@ -135,8 +135,10 @@ def _record_ends(data: bytes, number: int, delimiter: str) -> tuple[npt.NDArray[
         return ends, numbers, True
     padded = np.frombuffer(b"\n" + data + b"\n", dtype=np.uint8)
     at = np.flatnonzero(padded == ord('"'))
-    beside = np.array([ord(delimiter), ord("\n"), ord("\r"), ord('"')], dtype=np.uint8)
-    is_regular = bool((np.isin(padded[at - 1], beside) | np.isin(padded[at + 1], beside)).all())
+    opening, closing = at[::2], at[1::2]
+    before = np.array([ord(delimiter), ord("\n"), ord('"')], dtype=np.uint8)
+    after = np.array([*before, ord("\r")], dtype=np.uint8)
+    is_regular = bool(np.isin(padded[opening - 1], before).all() and np.isin(padded[closing + 1], after).all())
     is_outside = np.searchsorted(at - 1, ends) % 2 == 0
     is_outside[-1] = True
     starts = np.concatenate(([0], np.flatnonzero(is_outside)[:-1] + 1))
