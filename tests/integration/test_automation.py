@@ -140,7 +140,7 @@ def test_the_repair_schedule_finds_missing_and_stale_days_and_runs_just_those_as
     # one day gets another file, one turns bad, one loses what was published
     world.land(f"late-{days[1]}.jsonl", session("late", f"{days[1]}T12:00"))
     world.land(f"turns-{days[4]}.jsonl", session("bad", f"{days[4]}T10:00", asr_confidence=-5.0))
-    world.query("delete from governance.publications where day = %s returning 1", days[5])
+    world.unpublish(days[5])
     assert _repairs(world) == [(days[1], days[1]), (days[4], days[5])]
 
     # the bad day stays blocked, and is not run again and again for the same verdict

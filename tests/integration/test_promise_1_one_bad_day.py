@@ -119,15 +119,7 @@ def test_a_model_that_fails_on_one_day_of_a_range_holds_up_only_that_day(world: 
     days = ["2026-08-01", "2026-08-02", "2026-08-03"]
     for day in days:
         world.land(f"turns-{day}.jsonl", session(f"s {day}", f"{day}T10:00"))
-    with world.pipeline.warehouse.connect() as connection:
-        connection.execute(
-            "create function marts.spoil() returns trigger language plpgsql as "
-            "$$ begin new.completed_session_count := 99; return new; end $$"
-        )
-        connection.execute(
-            "create trigger spoil before insert on marts.agg_sessions_daily for each row "
-            "when (new.session_date = date '2026-08-02') execute function marts.spoil()"
-        )
+    world.spoil("marts.agg_sessions_daily", "session_date", days[1], "completed_session_count := 99")
     assert not world.run(days[0], days[-1]).success
     assert {day: world.status(day) for day in days} == {
         days[0]: "certified",
@@ -135,6 +127,6 @@ def test_a_model_that_fails_on_one_day_of_a_range_holds_up_only_that_day(world: 
         days[2]: "certified",
     }
     with world.pipeline.warehouse.connect() as connection:
-        connection.execute("drop trigger spoil on marts.agg_sessions_daily")
+        connection.execute("drop trigger spoil_2026_08_02 on marts.agg_sessions_daily")
     assert world.run(days[1]).success
     assert world.status(days[1]) == "certified"

@@ -44,7 +44,7 @@ def test_results_are_kept_for_each_load(world: World) -> None:
 
 def test_a_missing_result_blocks(world: World) -> None:
     _certify_a_good_day(world)
-    world.query("delete from governance.publications returning 1")
+    world.unpublish()
     world.query("delete from governance.quality_results where check_name like 'sessions_are_sound.%%' returning 1")
     assert not world.run(DAY, job="publish_job").success
     assert world.certified() == {}
@@ -53,7 +53,7 @@ def test_a_missing_result_blocks(world: World) -> None:
 
 def test_results_of_an_older_version_of_a_suite_do_not_count(world: World) -> None:
     _certify_a_good_day(world)
-    world.query("delete from governance.publications returning 1")
+    world.unpublish()
     world.query("update governance.quality_results set suite_version = 'older' returning 1")
     assert not world.run(DAY, job="publish_job").success
     assert world.certified() == {}

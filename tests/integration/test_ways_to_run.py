@@ -123,16 +123,7 @@ class Ways:
     def spoil(self, day: str, defect: Defect) -> None:
         """A trigger that plays the part of a faulty model."""
         suite = next(s for s in all_suites() if s.suite == defect.check.split(".")[0])
-        name = f"spoil_{day.replace('-', '_')}"
-        with self.world.pipeline.warehouse.connect() as connection:
-            connection.execute(
-                f"create function marts.{name}() returns trigger language plpgsql as "  # type: ignore[call-overload]
-                f"$$ begin new.{defect.spoils}; return new; end $$"
-            )
-            connection.execute(
-                f"create trigger {name} before insert on {filled(suite.table)} for each row "  # type: ignore[call-overload]
-                f"when (new.{suite.day_column} = date '{day}') execute function marts.{name}()"
-            )
+        self.world.spoil(filled(suite.table), suite.day_column, day, defect.spoils)
 
     def look(self) -> None:
         """Every day is as its defect wants it: blocked by its check, with a warning, or certified."""

@@ -155,6 +155,25 @@ class World:
         found = self.definitions().resolve_job_def(job)
         return found.execute_in_process(instance=self.instance, raise_on_error=False)
 
+    def unpublish(self, day: str | None = None) -> None:
+        """Forget what was published of a day, or of all days, as no command of the platform would."""
+        of_day = "publication_id in (select publication_id from governance.publications where day = coalesce(%s, day))"
+        for ledger_table in ("figures", "publications"):
+            self.query(f"delete from governance.{ledger_table} where {of_day} returning 1", day)
+
+    def spoil(self, table: str, day_column: str, day: str, change: str) -> None:
+        """Play the part of a model that is wrong on one day: a trigger that changes its rows (``column := value``)."""
+        name = f"spoil_{day.replace('-', '_')}"
+        with self.pipeline.warehouse.connect() as connection:
+            connection.execute(
+                f"create function marts.{name}() returns trigger language plpgsql as "  # type: ignore[call-overload]
+                f"$$ begin new.{change}; return new; end $$"
+            )
+            connection.execute(
+                f"create trigger {name} before insert on {table} for each row "  # type: ignore[call-overload]
+                f"when (new.{day_column} = date '{day}') execute function marts.{name}()"
+            )
+
     # -- looking ---------------------------------------------------------------------------------------------------
 
     def query(self, sql: str, *parameters: Any) -> list[dict[str, Any]]:

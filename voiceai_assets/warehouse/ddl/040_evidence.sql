@@ -18,7 +18,7 @@ create index if not exists verdict_log_by_day on governance.verdict_log (day, en
 -- The catalogue's figures of each published version. Rows of single sessions are pruned after two versions; what was
 -- reported of them stays here, as sums that may be added over days.
 create table if not exists governance.figures (
-  publication_id bigint not null references governance.publications (publication_id) on delete cascade,
+  publication_id bigint not null references governance.publications (publication_id),
   metric text not null,
   metric_version integer not null,
   numerator numeric not null,
