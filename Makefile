@@ -19,7 +19,7 @@ install: $(INSTALLED) ## the environment alone (.venv), from the lock file with 
 $(INSTALLED): requirements-dev.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.11, 3.12 or 3.13 with venv found (Debian: apt-get install python3 python3-venv)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	@# uv takes 10 s where pip takes three minutes; pip remains for machines on which only pip is configured
+	@# uv takes under a minute, byte code included, where pip takes three; pip remains for machines on which only pip is configured
 	awk '/^[^ ]/ {is_uv = /^uv==/} is_uv' requirements-dev.lock > $(VENV)/uv.lock
 	$(PIP) --require-hashes -r $(VENV)/uv.lock
 	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes requirements-dev.lock \

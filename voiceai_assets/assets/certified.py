@@ -4,6 +4,7 @@ Certified tables and dashboards are one step: in a range run no output marks the
 skips what is downstream, so good days are recorded one by one here and the step then fails, naming the blocked ones.
 """
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -115,14 +116,15 @@ def _materialised(
     One result per asset where that is every day of the run, which Dagster stores at once; else one per asset and day.
     """
     keys = [key for key in next(iter(published.values()), {}) if key in context.selected_asset_keys]
+    if not is_whole:
+        for key, (day, events) in itertools.product(keys, published.items()):
+            yield dg.AssetMaterialization(asset_key=key, partition=day, metadata=events[key])
+        return
     for key in keys:
         for day, events in published.items():
-            if is_whole and events[key]:
+            if events[key]:  # each call copies all that was added before
                 context.add_asset_metadata(events[key], key, day)
-            elif not is_whole:
-                yield dg.AssetMaterialization(asset_key=key, partition=day, metadata=events[key])
-        if is_whole:
-            yield dg.MaterializeResult(asset_key=key)
+        yield dg.MaterializeResult(asset_key=key)
 
 
 def _events(

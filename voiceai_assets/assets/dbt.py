@@ -193,22 +193,23 @@ def _day_by_day(
     The marts of a day that fails are no longer what lies in landing, so nothing can be certified from them. A test that
     failed is told as a warning, because an error would end the step and take the other days with it.
     """
-    told: dict[str, Any] = {}
-    failures: dict[str, DbtError] = {}
+    outputs: dict[str, dg.Output[Any]] = {}
+    checks: dict[tuple[Any, Any], dg.AssetCheckResult] = {}
+    others: list[Any] = []
+    failures: list[DbtError] = []
     for day in context.partition_keys:
         with dbt_environment(pipeline, day, day):
             events, failure = dbt.build_assets(context, _NO_UNIT_TESTS)
         if failure:
-            failures[day] = failure
+            failures.append(failure)
             pipeline.pipeline.retire_marts(day)
             context.log.error(f"{day}: {failure}")
         for event in events:
-            if isinstance(event, dg.AssetCheckResult):
-                name, is_worse = f"check {event.asset_key} {event.check_name}", not event.passed
-                event = event._replace(severity=dg.AssetCheckSeverity.WARN)  # noqa: PLW2901
-            else:
-                name, is_worse = str(getattr(event, "output_name", event)), False
-            if name not in told or is_worse:  # one result for the range: the worst of its days
-                told[name] = event
+            if isinstance(event, dg.Output):
+                outputs[event.output_name] = event
+            elif not isinstance(event, dg.AssetCheckResult):
+                others.append(event)
+            elif not event.passed or (event.asset_key, event.check_name) not in checks:  # the worst of the days
+                checks[event.asset_key, event.check_name] = event._replace(severity=dg.AssetCheckSeverity.WARN)
     is_lost = len(failures) == len(context.partition_keys)
-    return list(told.values()), next(iter(failures.values())) if is_lost else None
+    return [*outputs.values(), *checks.values(), *others], failures[0] if is_lost else None

@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -52,24 +52,16 @@ class DbtCalls:
         Raises:
             DbtError: when a node fails.
         """
-        self._call(["build", *arguments], self._manifest(), _print)
+        _, failure = self._build(arguments)
+        if failure:
+            raise failure
 
     def build_assets(
         self, context: dg.AssetExecutionContext, arguments: Sequence[str]
     ) -> tuple[list[Any], DbtError | None]:
         """``dbt build`` of what the step has selected: one output per model, one result per test, and what failed."""
         params = get_updated_cli_invocation_params_for_context(context, {}, DagsterDbtTranslator())
-        heard: list[Event] = []
-
-        def hear(event: Event) -> None:
-            _print(event)
-            heard.append(event)
-
-        failure: DbtError | None = None
-        try:
-            self._call(["build", *arguments, *params.selection_args], self._manifest(), hear)
-        except DbtError as error:
-            failure = error
+        heard, failure = self._build([*arguments, *params.selection_args])
         told: list[Any] = []
         for event in heard:
             message = DbtCoreCliEventMessage(raw_event=event, event_history_metadata={})
@@ -81,6 +73,10 @@ class DbtCalls:
                 project=params.dbt_project,
             )
         return told, failure
+
+    def _build(self, arguments: Sequence[str]) -> tuple[list[Event], DbtError | None]:
+        with self._target() as target:
+            return _call(["build", *arguments], target, self._manifest())
 
     def _manifest(self) -> Any:
         from dbt.contracts.graph.manifest import Manifest
@@ -98,7 +94,9 @@ class DbtCalls:
             with suppress(FileNotFoundError):
                 shutil.copy(cache, target / _CACHE)
             with environment(dict.fromkeys(os.environ.keys() - parsing_environment().keys())):
-                self._call(["parse"], None, _print, target)
+                _, failure = _call(["parse"], target)
+            if failure:
+                raise failure
             draft = target / "kept"  # another process may be reading the cache
             shutil.copy(target / _CACHE, draft)
             draft.replace(cache)
@@ -111,53 +109,39 @@ class DbtCalls:
         with tempfile.TemporaryDirectory(prefix="call-", dir=self._cache) as folder:
             yield Path(folder)
 
-    def _call(
-        self, arguments: Sequence[str], manifest: Any, hear: Callable[[Event], None], target: Path | None = None
-    ) -> Any:
-        if target is None:
-            with self._target() as own:
-                return self._call(arguments, manifest, hear, own)
-        from dbt.cli.main import dbtRunner  # three seconds that only a process that builds should spend
-        from dbt_common.events.functions import msg_to_dict
 
-        errors: list[str] = []
+def _call(arguments: Sequence[str], target: Path, manifest: Any = None) -> tuple[list[Event], DbtError | None]:
+    """What dbt told, debugging aside, and what failed; its messages are printed as they come."""
+    from dbt.cli.main import dbtRunner  # three seconds that only a process that builds should spend
+    from dbt_common.events.functions import msg_to_dict
 
-        def on_event(message: Any) -> None:
-            if message.info.level == "debug":
-                return
-            event = msg_to_dict(message)
-            if message.info.level == "error":
-                errors.append(message.info.msg)
-            hear(event)
+    heard: list[Event] = []
 
-        folders = ["--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT)]
-        written = ["--target-path", str(target), "--log-path", str(target)]
-        # events come by callback; the JSON of the whole project takes a second to write and nobody reads it
-        quiet = [
-            "--log-level",
-            "none",
-            "--log-level-file",
-            "none",
-            "--no-write-json",
-            "--no-send-anonymous-usage-stats",
-        ]
-        before = Path.cwd()
-        try:
-            done = dbtRunner(manifest, callbacks=[on_event]).invoke([*arguments, *folders, *written, *quiet])
-        finally:
-            os.chdir(before)  # dbt works inside its project
-        if done.exception is not None and not isinstance(done.exception, Exception):
-            raise done.exception  # Ctrl-C, or Dagster's own interruption
-        if not done.success:
-            said = "\n".join(errors[-20:]) or str(done.exception)
-            raise DbtError(f"dbt {arguments[0]} failed: {said}") from done.exception
-        return done.result
+    def hear(message: Any) -> None:
+        if message.info.level != "debug":
+            sys.stdout.write(f"{message.info.msg}\n")
+            heard.append(msg_to_dict(message))
+
+    folders = ["--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT)]
+    written = ["--target-path", str(target), "--log-path", str(target)]
+    # events come by callback; the JSON of the whole project takes a second to write and nobody reads it
+    quiet = ["--log-level=none", "--log-level-file=none", "--no-write-json", "--no-send-anonymous-usage-stats"]
+    before = Path.cwd()
+    try:
+        done = dbtRunner(manifest, callbacks=[hear]).invoke([*arguments, *folders, *written, *quiet])
+    finally:
+        os.chdir(before)  # dbt works inside its project
+    if done.exception is not None and not isinstance(done.exception, Exception):
+        raise done.exception  # Ctrl-C, or Dagster's own interruption
+    if done.success:
+        return heard, None
+    errors = [event["info"]["msg"] for event in heard if event["info"]["level"] == "error"]
+    said = "\n".join(errors[-20:]) or str(done.exception)
+    failure = DbtError(f"dbt {arguments[0]} failed: {said}")
+    failure.__cause__ = done.exception
+    return heard, failure
 
 
 def parsing_environment() -> dict[str, str]:
     """The environment without what must not decide how the project is parsed."""
     return {name: value for name, value in os.environ.items() if not name.startswith("DBT_") or name in _PARSED_FOR}
-
-
-def _print(event: Event) -> None:
-    sys.stdout.write(f"{event['info']['msg']}\n")

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response, abort, request, send_from_directory
-from jinja2 import Environment, PackageLoader
 from markdown_it import MarkdownIt
 from markupsafe import Markup
+
+from voiceai_assets.pages import templates
 
 if TYPE_CHECKING:
     from voiceai_assets.models.abandonment.registry import Registry
@@ -32,15 +33,14 @@ class ModelPage:
     """What the page shows; everything is empty before a version was trained.
 
     Attributes:
-        versions: those with a card, the champion first.
+        versions: name and role of those with a card, the champion first.
         card: markdown of the shown version.
     """
 
     champion: str | None = None
-    candidate: str | None = None
     shown: str | None = None
     verdict: dict[str, Any] = field(default_factory=dict)
-    versions: list[dict[str, Any]] = field(default_factory=list)
+    versions: list[dict[str, str]] = field(default_factory=list)
     card: str = ""
 
 
@@ -55,13 +55,10 @@ def read_model_page(registry: Registry, version: str | None) -> ModelPage:
     with_card.sort(key=lambda name: (name != champion, name != candidate, name))
     shown = version if version in with_card else next(iter(with_card), None)
     if shown is None:
-        return ModelPage(champion, candidate)
-    versions = [
-        {"name": name, "role": _role(name, champion, candidate), "verdict": registry.verdict(name) or {}}
-        for name in with_card
-    ]
+        return ModelPage(champion)
+    versions = [{"name": name, "role": _role(name, champion, candidate)} for name in with_card]
     card = (registry.folder / shown / "card.md").read_text(encoding="utf-8")
-    return ModelPage(champion, candidate, shown, registry.verdict(shown) or {}, versions, card)
+    return ModelPage(champion, shown, registry.verdict(shown) or {}, versions, card)
 
 
 def _role(name: str, champion: str | None, candidate: str | None) -> str:
@@ -70,7 +67,7 @@ def _role(name: str, champion: str | None, candidate: str | None) -> str:
 
 def page(found: ModelPage) -> str:
     """The page as text."""
-    environment = Environment(loader=PackageLoader("voiceai_assets.dashboard"), autoescape=True, trim_blocks=True)
+    environment = templates("voiceai_assets.dashboard")
     card = re.sub(r"^(#+) ", r"#\1 ", found.card, flags=re.MULTILINE)  # the page has a first heading already
     card = re.sub(r"\]\(([a-z_]+\.png)\)", rf"](/model/{found.shown}/\1)", card)
     html = Markup(_MARKDOWN.render(card))  # noqa: S704  # rendered without HTML of its own

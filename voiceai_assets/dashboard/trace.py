@@ -16,12 +16,12 @@ from typing import Any
 
 import psycopg
 from flask import Flask, Response, request
-from jinja2 import Environment, PackageLoader
 from psycopg.rows import dict_row
 
 from voiceai_assets.catalogue import catalogue
 from voiceai_assets.dashboard.queries import CertifiedReader, DatabaseAwayError
 from voiceai_assets.governance.lineage import datasets_of, exposures_reading
+from voiceai_assets.pages import templates
 from voiceai_assets.warehouse.marts import day_marts
 
 Connection = psycopg.Connection[Any]
@@ -153,7 +153,7 @@ where status is null or status not like 'certified%%' order by day limit 20
 
 def page(found: Trace) -> str:
     """The page as text."""
-    environment = Environment(loader=PackageLoader("voiceai_assets.dashboard"), autoescape=True, trim_blocks=True)
+    environment = templates("voiceai_assets.dashboard")
     environment.filters["moment"] = lambda at: f"{at:%Y-%m-%d %H:%M} UTC" if at else "–"
     environment.filters["short"] = lambda text: str(text)[:12] if text else "–"
     environment.filters["figure"] = lambda value: "–" if value is None else f"{float(value):.4g}"

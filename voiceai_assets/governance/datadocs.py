@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
 
 from voiceai_assets.checks.suites import MEASURED
+from voiceai_assets.pages import templates
 from voiceai_assets.warehouse import ledger
 
 Connection = psycopg.Connection[Any]
@@ -157,7 +157,7 @@ def _index(grouped: Mapping[tuple[str, str, str], list[dict[str, Any]]], folder:
                 "page": pages[0].relative_to(folder).as_posix() if pages else None,
             }
         )
-    environment = Environment(loader=PackageLoader("voiceai_assets.governance"), autoescape=True, trim_blocks=True)
+    environment = templates("voiceai_assets.governance")
     return environment.get_template("datadocs.html").render(rows=rows, style=Markup(_style()))  # noqa: S704  # our file
 
 

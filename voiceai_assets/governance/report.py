@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from jinja2 import Environment, PackageLoader
 
 from voiceai_assets.governance.chain import chain_head
 from voiceai_assets.governance.standing import Standing, standing
 from voiceai_assets.governance.verify import certificates
+from voiceai_assets.pages import templates
 from voiceai_assets.warehouse import ledger
 
 Connection = psycopg.Connection[Any]
@@ -298,7 +298,7 @@ def _harmless(cell: Any) -> Any:
 
 def as_html(report: Report) -> str:
     """One page without any other file, to be read, printed and kept."""
-    environment = Environment(loader=PackageLoader("voiceai_assets.governance"), autoescape=True, trim_blocks=True)
+    environment = templates("voiceai_assets.governance")
     environment.filters["short"] = lambda text: str(text or "–")[:12]
     environment.filters["moment"] = lambda at: f"{at:%Y-%m-%d %H:%M}" if at else "–"
     environment.filters["figure"] = lambda value: "–" if value is None else f"{float(value):.4g}"

@@ -146,13 +146,13 @@ def _ends(path: Path) -> tuple[datetime | None, datetime | None]:
 def _duckdb() -> duckdb.DuckDBPyConnection:
     """A connection to the process's one DuckDB: opening another takes longer than loading a small day."""
     connection = _database().cursor()
-    connection.execute(f"SET TimeZone = 'UTC'; SET memory_limit = '{MEMORY_LIMIT}'; SET enable_progress_bar = false")
+    connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
     return connection
 
 
 @functools.cache
 def _database() -> duckdb.DuckDBPyConnection:
-    return duckdb.connect()
+    return duckdb.connect(config={"memory_limit": MEMORY_LIMIT})
 
 
 def _filled_columns(path: Path) -> set[str]:

@@ -198,7 +198,7 @@ def _ensure_database(server: Address, name: str, options: str = "") -> None:
 
 
 def _do_not_wait_for_disk(server: Address, name: str) -> None:
-    """Let commits of Dagster's events return at once: a run writes 1,500 of them, 8 ms each on a disk.
+    """Let commits of Dagster's events return at once: a run of a day writes hundreds, 8 ms each on a disk.
 
     A power cut loses the last half second of its story; ledgers and publications lie in the other database.
     """
