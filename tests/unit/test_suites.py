@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.integration.defects import STATE_TYPES, STATES, defect
+from voiceai_assets.checks.expectations import between
 from voiceai_assets.checks.reviewed import (
     SUITES_FOLDER,
     WAIVERS,
@@ -68,6 +69,27 @@ def test_a_suite_of_a_dataset_that_a_day_has_nothing_of_is_not_asked() -> None:
     asked = {suite.dataset for suite in all_suites() if is_asked(suite, loads)}
     assert asked == {"turns", "intake", "marts"}
     assert is_asked(RULES["raw_calls_are_plausible.volume_is_usual"][0], {**loads, "calls": "c"})
+
+
+def test_a_rule_looks_at_no_other_table_without_saying_of_which_days() -> None:
+    """Tables have a partition per day: a query without limits is planned for the whole history in every run."""
+    unlimited = [
+        (suite.suite, rule.id)
+        for suite in all_suites()
+        for rule in suite.rules
+        for query in [str(rule.kwargs.get("unexpected_rows_query", ""))]
+        for others in [re.findall(r"\b(?:from|join) (?:raw|marts|intermediate)\.", query)]
+        if len(others) != query.count(" between {first_day}")
+    ]
+    assert not unlimited
+
+
+def test_a_rule_is_asked_of_days_and_keeps_its_words_in_the_ledger() -> None:
+    asked = {"unexpected_rows_query": "select 1 from raw.turns where turn_date between {first_day} and {last_day}"}
+    found = between(asked, "2026-01-01", "2026-01-03")["unexpected_rows_query"]
+    assert found.endswith("between date '2026-01-01' and date '2026-01-03'")
+    assert "{first_day}" in asked["unexpected_rows_query"]
+    assert between({"column": "user_id"}, "2026-01-01", "2026-01-03") == {"column": "user_id"}
 
 
 # -- tolerances become part of the suite -------------------------------------------------------------------------------

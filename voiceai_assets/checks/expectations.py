@@ -10,8 +10,9 @@ import itertools
 import os
 import uuid
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import event
@@ -75,13 +76,14 @@ class Validator:
         self, suite: Suite, days: Sequence[str], rules: Sequence[Rule], found: dict[str, dict[str, dict[str, Any]]]
     ) -> None:
         with self._batch(suite, days[0], days[-1]) as batch:
-            first = self._run(batch, suite, rules, "BOOLEAN_ONLY")
+            dated = [replace(rule, kwargs=between(rule.kwargs, days[0], days[-1])) for rule in rules]
+            first = self._run(batch, suite, dated, "BOOLEAN_ONLY")
             doubtful = [rule for rule in rules if not _passed(first.get(rule.id))]
             if len(days) == 1:
                 # of a query all its rows are told, which Great Expectations cuts at 200; of columns a summary
-                queries = [rule for rule in doubtful if _is_query(rule)]
-                first |= self._run(batch, suite, [rule for rule in doubtful if rule not in queries], "SUMMARY")
-                first |= self._run(batch, suite, queries, "COMPLETE")
+                again = [rule for rule in dated if rule.id in {rule.id for rule in doubtful}]
+                first |= self._run(batch, suite, [rule for rule in again if not _is_query(rule)], "SUMMARY")
+                first |= self._run(batch, suite, [rule for rule in again if _is_query(rule)], "COMPLETE")
         if len(days) == 1:
             found[days[0]] |= first
             return
@@ -125,6 +127,17 @@ class Validator:
             status = "passed" if found["success"] else "failed"
             observed, sample = _observed(found.get("result", {})), _sample(found.get("result", {}))
         return result(suite, rule, status, observed, sample)
+
+
+def between(kwargs: Mapping[str, Any], first: str, last: str) -> dict[str, Any]:
+    """A rule's arguments with the days it is asked of, so that of other tables, too, only those days are looked at."""
+    query = kwargs.get("unexpected_rows_query")
+    if query is None:
+        return dict(kwargs)
+    days = {"{first_day}": f"date '{first}'", "{last_day}": f"date '{last}'"}
+    for placeholder, day in days.items():
+        query = query.replace(placeholder, day)
+    return {**kwargs, "unexpected_rows_query": query}
 
 
 def nothing_to_see(suite: Suite) -> list[CheckResult]:
