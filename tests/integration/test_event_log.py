@@ -6,10 +6,13 @@ from typing import Any
 import dagster as dg
 import psycopg
 import pytest
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from psycopg import sql
 
 from tests.integration.world import World
+from voiceai_assets.checks.asset_checks import tell
 
+CHECKS = (("second", "is_sound"), ("first", "is_usual"))
 DAYS = dg.DailyPartitionsDefinition("2026-08-01", end_date="2026-08-06")
 OURS = {"module": "voiceai_assets.event_log", "class": "EventLog"}
 DAGSTERS = {"module": "dagster_postgres.event_log", "class": "PostgresEventLogStorage"}
@@ -19,13 +22,32 @@ DAGSTERS = {"module": "dagster_postgres.event_log", "class": "PostgresEventLogSt
     specs=[dg.AssetSpec("first"), dg.AssetSpec("second", deps=["first"])],
     partitions_def=DAYS,
     backfill_policy=dg.BackfillPolicy.single_run(),
-    check_specs=[dg.AssetCheckSpec("is_sound", asset="second")],
+    check_specs=[
+        dg.AssetCheckSpec("is_sound", asset="second"),
+        dg.AssetCheckSpec("is_usual", asset="first", partitions_def=DAYS),
+    ],
 )
 def both(context: dg.AssetExecutionContext) -> Any:
     for day in context.partition_keys:
         context.add_asset_metadata({"day": day}, "first", day)
     yield dg.MaterializeResult(asset_key="first")
-    yield dg.MaterializeResult(asset_key="second", check_results=[dg.AssetCheckResult(passed=True)])
+    tell(
+        context.op_execution_context,
+        [
+            dg.AssetCheckEvaluation(
+                asset_key=dg.AssetKey("first"),
+                check_name="is_usual",
+                passed=day != "2026-08-03",
+                partition=day,
+                metadata={"day": day},
+            )
+            for day in context.partition_keys
+        ],
+    )
+    yield dg.Output(None, output_name="first_is_usual")
+    yield dg.MaterializeResult(
+        asset_key="second", check_results=[dg.AssetCheckResult(passed=True, asset_key="second", check_name="is_sound")]
+    )
 
 
 def _story(world: World, storage: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
@@ -48,7 +70,7 @@ def _story(world: World, storage: dict[str, str], monkeypatch: pytest.MonkeyPatc
         assert second.success
         log = instance.event_log_storage
         keys = [dg.AssetKey("first"), dg.AssetKey("second")]
-        check = dg.AssetCheckKey(dg.AssetKey("second"), "is_sound")
+        checks = [dg.AssetCheckKey(dg.AssetKey(key), name) for key, name in CHECKS]
         told = [
             Counter(entry.dagster_event_type for entry in log.get_logs_for_run(run.run_id)) for run in (first, second)
         ]
@@ -64,7 +86,9 @@ def _story(world: World, storage: dict[str, str], monkeypatch: pytest.MonkeyPatc
                 for record in instance.fetch_materializations(keys[0], limit=10).records
             ],
             "checks": [
-                (record.status, record.partition) for record in log.get_asset_check_execution_history(check, limit=10)
+                (check.name, record.status, record.partition)
+                for check in checks
+                for record in log.get_asset_check_execution_history(check, limit=10)
             ],
         }
 
@@ -73,6 +97,9 @@ def test_the_same_runs_are_told_as_by_dagsters_own_log(world: World, monkeypatch
     ours = _story(world, OURS, monkeypatch)
     assert ours["materialised"][dg.AssetKey("first")] == {"2026-08-02", "2026-08-03", "2026-08-04", "2026-08-05"}
     assert ("2026-08-03", {"day": dg.MetadataValue.text("2026-08-03")}) in ours["metadata"]
+    failed, passed = (AssetCheckExecutionRecordStatus[name] for name in ("FAILED", "SUCCEEDED"))
+    of_days = {day: status for name, status, day in ours["checks"] if name == "is_usual"}
+    assert of_days == {"2026-08-02": passed, "2026-08-03": failed, "2026-08-04": passed, "2026-08-05": passed}
     assert ours == _story(world, DAGSTERS, monkeypatch)
 
 
