@@ -1,6 +1,6 @@
 {#
-  What dbt looks up at its start, without the partitions of single days: of 33 tables a year makes 12,000 of them, all
-  of which dbt would fetch and keep in every run.
+  What dbt looks up at its start, without the partitions of single days: a year makes 365 of each partitioned model,
+  all of which dbt would fetch and keep in every run. Functions, which this project has none of, are left out, too.
 #}
 {% macro postgres__list_relations_without_caching(schema_relation) %}
     {% call statement('list_relations_without_caching', fetch_result=True) -%}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,6 @@ from typing import Any
 import pytest
 
 from tests.integration.defects import STATE_TYPES, STATES, defect
-from voiceai_assets.checks.expectations import between
 from voiceai_assets.checks.reviewed import (
     SUITES_FOLDER,
     WAIVERS,
@@ -72,7 +72,7 @@ def test_a_suite_of_a_dataset_that_a_day_has_nothing_of_is_not_asked() -> None:
 
 
 def test_a_rule_looks_at_no_other_table_without_saying_of_which_days() -> None:
-    """Tables have a partition per day: a query without limits is planned for the whole history in every run."""
+    """Large tables have a partition per day: a query without limits is planned for their whole history every time."""
     unlimited = [
         (suite.suite, rule.id)
         for suite in all_suites()
@@ -86,10 +86,12 @@ def test_a_rule_looks_at_no_other_table_without_saying_of_which_days() -> None:
 
 def test_a_rule_is_asked_of_days_and_keeps_its_words_in_the_ledger() -> None:
     asked = {"unexpected_rows_query": "select 1 from raw.turns where turn_date between {first_day} and {last_day}"}
-    found = between(asked, "2026-01-01", "2026-01-03")["unexpected_rows_query"]
+    rule = replace(RULES["raw_calls_are_plausible.volume_is_usual"][1], kwargs=asked)
+    found = rule.asked_of("2026-01-01", "2026-01-03")["unexpected_rows_query"]
     assert found.endswith("between date '2026-01-01' and date '2026-01-03'")
-    assert "{first_day}" in asked["unexpected_rows_query"]
-    assert between({"column": "user_id"}, "2026-01-01", "2026-01-03") == {"column": "user_id"}
+    assert "{first_day}" in rule.kwargs["unexpected_rows_query"]
+    of_a_column = replace(rule, kwargs={"column": "user_id"})
+    assert of_a_column.asked_of("2026-01-01", "2026-01-03") == {"column": "user_id"}
 
 
 # -- tolerances become part of the suite -------------------------------------------------------------------------------

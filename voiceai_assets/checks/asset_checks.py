@@ -157,7 +157,7 @@ def _evaluations(
 def tell(op: dg.OpExecutionContext, evaluations: Sequence[dg.AssetCheckEvaluation]) -> None:
     """Evaluations into the event log as one batch, as Dagster does with materialisations of a range and not with these.
 
-    One by one, those of fifty suites on ninety days cost the database as much time as the checks themselves.
+    One by one, those of fifty suites on ninety days would be 4,500 transactions and twice as many statements.
     """
     from dagster._core.events import DagsterEvent, DagsterEventBatchMetadata, DagsterEventType
 

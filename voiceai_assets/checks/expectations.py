@@ -10,9 +10,8 @@ import itertools
 import os
 import uuid
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import event
@@ -76,14 +75,13 @@ class Validator:
         self, suite: Suite, days: Sequence[str], rules: Sequence[Rule], found: dict[str, dict[str, dict[str, Any]]]
     ) -> None:
         with self._batch(suite, days[0], days[-1]) as batch:
-            dated = [replace(rule, kwargs=between(rule.kwargs, days[0], days[-1])) for rule in rules]
-            first = self._run(batch, suite, dated, "BOOLEAN_ONLY")
+            first = self._run(batch, suite, rules, days, "BOOLEAN_ONLY")
             doubtful = [rule for rule in rules if not _passed(first.get(rule.id))]
             if len(days) == 1:
                 # of a query all its rows are told, which Great Expectations cuts at 200; of columns a summary
-                again = [rule for rule in dated if rule.id in {rule.id for rule in doubtful}]
-                first |= self._run(batch, suite, [rule for rule in again if not _is_query(rule)], "SUMMARY")
-                first |= self._run(batch, suite, [rule for rule in again if _is_query(rule)], "COMPLETE")
+                queries = [rule for rule in doubtful if _is_query(rule)]
+                first |= self._run(batch, suite, [rule for rule in doubtful if rule not in queries], days, "SUMMARY")
+                first |= self._run(batch, suite, queries, days, "COMPLETE")
         if len(days) == 1:
             found[days[0]] |= first
             return
@@ -104,11 +102,18 @@ class Validator:
         finally:
             self._source.delete_asset(asset.name)  # or a run of a year would drag them all along
 
-    def _run(self, batch: Any, suite: Suite, rules: Sequence[Rule], result_format: str) -> dict[str, dict[str, Any]]:
+    def _run(
+        self, batch: Any, suite: Suite, rules: Sequence[Rule], days: Sequence[str], result_format: str
+    ) -> dict[str, dict[str, Any]]:
         if not rules:
             return {}
         expectations = [
-            {"type": rule.type, "kwargs": rule.kwargs, "severity": rule.severity, "id": _uuid(suite, rule)}
+            {
+                "type": rule.type,
+                "kwargs": rule.asked_of(days[0], days[-1]),
+                "severity": rule.severity,
+                "id": _uuid(suite, rule),
+            }
             for rule in rules
         ]
         gx_suite = self._gx.ExpectationSuite(name=f"{suite.suite}_{next(self._serial)}", expectations=expectations)
@@ -127,17 +132,6 @@ class Validator:
             status = "passed" if found["success"] else "failed"
             observed, sample = _observed(found.get("result", {})), _sample(found.get("result", {}))
         return result(suite, rule, status, observed, sample)
-
-
-def between(kwargs: Mapping[str, Any], first: str, last: str) -> dict[str, Any]:
-    """A rule's arguments with the days it is asked of, so that of other tables, too, only those days are looked at."""
-    query = kwargs.get("unexpected_rows_query")
-    if query is None:
-        return dict(kwargs)
-    days = {"{first_day}": f"date '{first}'", "{last_day}": f"date '{last}'"}
-    for placeholder, day in days.items():
-        query = query.replace(placeholder, day)
-    return {**kwargs, "unexpected_rows_query": query}
 
 
 def nothing_to_see(suite: Suite) -> list[CheckResult]:

@@ -254,7 +254,7 @@ def days_with_rows(connection: Connection, suites: Collection[Suite], days: Sequ
     parts = [
         f"select '{suite.suite}', d.day::text from unnest(%(days)s::date[]) as d (day) "
         f"where exists (select from {suite.table} t where t.{suite.day_column} = d.day "
-        # a table has a partition for each day of its history: without limits all of them are planned for
+        # a large table has a partition for each day of its history: without limits all of them are planned for
         f"and t.{suite.day_column} between %(first)s::date and %(last)s::date)"
         for suite in suites
     ]

@@ -69,6 +69,13 @@ class Rule:
         """Whether we measure it, and not Great Expectations."""
         return self.type in MEASURED
 
+    def asked_of(self, first: str, last: str) -> dict[str, Any]:
+        """The arguments with the days that the rule is asked of, so that of other tables, too, only those are read."""
+        if not (query := self.kwargs.get("unexpected_rows_query")):
+            return self.kwargs
+        dated = query.replace("{first_day}", f"date '{first}'").replace("{last_day}", f"date '{last}'")
+        return {**self.kwargs, "unexpected_rows_query": dated}
+
 
 @dataclass(frozen=True)
 class Suite:
