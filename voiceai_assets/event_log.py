@@ -12,17 +12,46 @@ import functools
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
+import dagster as dg
 import sqlalchemy
 from dagster import DagsterEventType
-from dagster._core.events import ASSET_CHECK_EVENTS
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
 from dagster._core.events.log import EventLogEntry
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import PostgresEventLogStorage
 from dagster_postgres.utils import pg_url_from_config
 
-_AT_ONCE = {DagsterEventType.ASSET_MATERIALIZATION_PLANNED, *ASSET_CHECK_EVENTS}
+_OF_ASSETS = {
+    DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
+    DagsterEventType.ASSET_MATERIALIZATION,
+    DagsterEventType.ASSET_OBSERVATION,
+}
+_PLANNED, _FOUND = DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED, DagsterEventType.ASSET_CHECK_EVALUATION
+_AT_ONCE = {*_OF_ASSETS, _PLANNED, _FOUND}
+_FOUND_SQL = sqlalchemy.text(
+    "update asset_check_executions planned set execution_status = found.status, evaluation_event = found.event, "
+    "evaluation_event_timestamp = found.told_at, evaluation_event_storage_id = found.id, "
+    "materialization_event_storage_id = found.judged "
+    "from unnest(cast(:runs as text[]), cast(:assets as text[]), cast(:checks as text[]), cast(:days as text[]), "
+    "cast(:statuses as text[]), cast(:texts as text[]), cast(:times as timestamp[]), cast(:ids as bigint[]), "
+    "cast(:judged as bigint[])) as found (run_id, asset_key, check_name, day, status, event, told_at, id, judged) "
+    "where planned.run_id = found.run_id and planned.asset_key = found.asset_key "
+    "and planned.check_name = found.check_name and planned.partition is not distinct from found.day "
+    "returning planned.run_id, planned.asset_key, planned.check_name, planned.partition"
+)
+
+
+class _Told(NamedTuple):
+    """An event that has its place in the log."""
+
+    event: EventLogEntry
+    event_id: int
+    text: str
 
 
 class EventLog(PostgresEventLogStorage):
@@ -66,27 +95,87 @@ class EventLog(PostgresEventLogStorage):
             yield connection
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
-        """Store events: what a run intends, and what checks found, in one transaction; the rest as Dagster does."""
+        """Store what a run intends, makes and finds in one transaction; anything else as Dagster does."""
         if not events or {event.dagster_event_type for event in events} - _AT_ONCE:
             super().store_event_batch(events)
             return
-        statement = self.prepare_insert_event_batch(events)
+        rows = [self._event_to_row(event) for event in events]
+        insert = SqlEventLogStorageTable.insert().returning(SqlEventLogStorageTable.c.id, sort_by_parameter_order=True)
         with self.index_transaction() as connection:
-            ids = [row[0] for row in connection.execute(statement.returning(sqlalchemy.literal_column("id")))]
+            ids = connection.execute(insert, rows).scalars().all()
+            told = [_Told(*each) for each in zip(events, ids, [row["event"] for row in rows], strict=True)]
             self._batch.connection = connection
             try:
-                self._file(connection, list(zip(events, ids, strict=True)))
+                self._file_assets(connection, [t for t in told if t.event.dagster_event_type in _OF_ASSETS])
+                self._file_planned(connection, [t for t in told if t.event.dagster_event_type is _PLANNED])
+                self._file_found(connection, [t for t in told if t.event.dagster_event_type is _FOUND])
             finally:
                 del self._batch.connection
 
-    def _file(self, connection: sqlalchemy.Connection, events: Sequence[tuple[EventLogEntry, int]]) -> None:
-        """Under their checks and assets; the table of assets keeps only the last event of each, hence is told that."""
-        last: dict[str, tuple[EventLogEntry, int]] = {}
-        for event, event_id in events:
-            key = event.get_dagster_event().asset_key
-            if event.dagster_event_type in ASSET_CHECK_EVENTS:
-                self.store_asset_check_event(event, event_id)
-            elif key is not None:
-                last[key.to_string()] = (event, event_id)
-        for event, event_id in last.values():
-            self._store_asset_event(connection, event, event_id)
+    def _at(self, event: EventLogEntry) -> datetime:
+        found: datetime = self._event_insert_timestamp(event)  # type: ignore[no-untyped-call]
+        return found
+
+    def _file_assets(self, connection: sqlalchemy.Connection, told: Sequence[_Told]) -> None:
+        """The table of assets keeps only the last event of each, hence is told that."""
+        last = {t.event.get_dagster_event().asset_key: t for t in told}
+        for t in last.values():
+            self._store_asset_event(connection, t.event, t.event_id)
+        self._store_asset_event_tags(connection, [t.event for t in told], [t.event_id for t in told])
+
+    def _file_planned(self, connection: sqlalchemy.Connection, told: Sequence[_Told]) -> None:
+        """A row for each check and day, which what is found will replace."""
+        rows = [
+            {
+                "asset_key": planned.asset_key.to_string(),
+                "check_name": planned.check_name,
+                "partition": partition,
+                "run_id": t.event.run_id,
+                "execution_status": AssetCheckExecutionRecordStatus.PLANNED.value,
+                "evaluation_event": t.text,
+                "evaluation_event_timestamp": self._at(t.event),
+                "evaluation_event_storage_id": t.event_id,
+            }
+            for t in told
+            for planned in [t.event.get_dagster_event().asset_check_planned_data]
+            for partition in _days_of(planned)
+        ]
+        if rows:
+            connection.execute(AssetCheckExecutionsTable.insert(), rows)
+
+    def _file_found(self, connection: sqlalchemy.Connection, told: Sequence[_Told]) -> None:
+        """Into the rows of what was planned, all of them in one statement; what nobody planned as Dagster does."""
+        evaluations = {_check_of(t): t for t in told}
+        values = [
+            (*check, _status(t), t.text, self._at(t.event), t.event_id, _judged(t)) for check, t in evaluations.items()
+        ]
+        if not values:
+            return
+        names = ("runs", "assets", "checks", "days", "statuses", "texts", "times", "ids", "judged")
+        columns = {name: list(column) for name, column in zip(names, zip(*values, strict=True), strict=True)}
+        replaced = [tuple(row) for row in connection.execute(_FOUND_SQL, columns)]
+        if len(replaced) > len(set(replaced)):
+            raise dg.DagsterInvariantViolationError("a check was planned more than once for a day by one run")
+        for check in evaluations.keys() - set(replaced):
+            self.store_asset_check_event(evaluations[check].event, evaluations[check].event_id)
+
+
+def _days_of(planned: AssetCheckEvaluationPlanned) -> Sequence[str | None]:
+    return list(planned.partitions_subset.get_partition_keys()) if planned.partitions_subset else [None]
+
+
+def _check_of(told: _Told) -> tuple[str, str, str, str | None]:
+    found = told.event.get_dagster_event().asset_check_evaluation_data
+    return told.event.run_id, found.asset_key.to_string(), found.check_name, found.partition
+
+
+def _status(told: _Told) -> str:
+    has_passed = told.event.get_dagster_event().asset_check_evaluation_data.passed
+    status = AssetCheckExecutionRecordStatus
+    return str((status.SUCCEEDED if has_passed else status.FAILED).value)
+
+
+def _judged(told: _Told) -> int | None:
+    """The materialisation that a check looked at."""
+    target = told.event.get_dagster_event().asset_check_evaluation_data.target_materialization_data
+    return target.storage_id if target else None

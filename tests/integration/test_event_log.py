@@ -14,6 +14,8 @@ from voiceai_assets.checks.asset_checks import tell
 
 CHECKS = (("second", "is_sound"), ("first", "is_usual"))
 DAYS = dg.DailyPartitionsDefinition("2026-08-01", end_date="2026-08-06")
+NOT_PLANNED = "2026-08-01"  # a day that no run intended to look at
+POOR = "2026-08-03"
 OURS = {"module": "voiceai_assets.event_log", "class": "EventLog"}
 DAGSTERS = {"module": "dagster_postgres.event_log", "class": "PostgresEventLogStorage"}
 
@@ -37,11 +39,11 @@ def both(context: dg.AssetExecutionContext) -> Any:
             dg.AssetCheckEvaluation(
                 asset_key=dg.AssetKey("first"),
                 check_name="is_usual",
-                passed=day != "2026-08-03",
+                passed=day != POOR,
                 partition=day,
                 metadata={"day": day},
             )
-            for day in context.partition_keys
+            for day in [*context.partition_keys, NOT_PLANNED]
         ],
     )
     yield dg.Output(None, output_name="first_is_usual")
@@ -99,7 +101,11 @@ def test_the_same_runs_are_told_as_by_dagsters_own_log(world: World, monkeypatch
     assert ("2026-08-03", {"day": dg.MetadataValue.text("2026-08-03")}) in ours["metadata"]
     failed, passed = (AssetCheckExecutionRecordStatus[name] for name in ("FAILED", "SUCCEEDED"))
     of_days = {day: status for name, status, day in ours["checks"] if name == "is_usual"}
-    assert of_days == {"2026-08-02": passed, "2026-08-03": failed, "2026-08-04": passed, "2026-08-05": passed}
+    assert of_days == {
+        NOT_PLANNED: passed,
+        **dict.fromkeys(DAYS.get_partition_keys()[1:], passed),
+        "2026-08-03": failed,
+    }
     assert ours == _story(world, DAGSTERS, monkeypatch)
 
 
