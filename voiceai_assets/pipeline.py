@@ -6,7 +6,7 @@ Belongs here: composition of lake, warehouse, checks and publication. Does not b
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -233,14 +233,20 @@ class Pipeline:
                 ledger.retire_load(connection, dataset, day)
 
     def load(self, day: str) -> list[DayLoad]:
-        """Load a day of the lake into ``raw``, replacing it, each dataset in one transaction.
+        """One day, as :meth:`load_days` loads it."""
+        [(_, loads)] = self.load_days([day])
+        return loads
+
+    def load_days(self, days: Iterable[str]) -> Iterator[tuple[str, list[DayLoad]]]:
+        """Load days of the lake into ``raw``, replacing them, each dataset of a day in one transaction.
 
         A dataset that no file feeds any more is emptied, and its part of the lake removed.
         """
-        with self.held_key() as pseudonymise:
-            return self._load(day, pseudonymise)
+        with self.held_key() as pseudonymise, self.warehouse.connect(autocommit=True) as connection:
+            for day in days:
+                yield day, self._load(connection, day, pseudonymise)
 
-    def _load(self, day: str, pseudonymise: Pseudonymiser) -> list[DayLoad]:
+    def _load(self, connection: ledger.Connection, day: str, pseudonymise: Pseudonymiser) -> list[DayLoad]:
         loads = []
         for dataset in DATASETS:
             place = LakeDay(self.settings.lake, dataset, day)
@@ -251,7 +257,7 @@ class Pipeline:
             except FileNotFoundError:
                 continue
             assert_key_of(account, pseudonymise)
-            with self.warehouse.connect() as connection:
+            with connection.transaction():
                 load_day(connection, self.settings.lake, account)
                 if not account.files and dataset != "turns":
                     ledger.retire_load(connection, dataset, day)
@@ -314,27 +320,29 @@ class Pipeline:
         with self.warehouse.connect() as connection:
             before = {day: self._load_ids(connection, day) for day in days}
         found = evaluate(self.warehouse, suites, before, validator)
-        for day in days:
-            self._keep(day, suites, found[day], before[day], run_id)
+        with self.warehouse.connect(autocommit=True) as connection:
+            for day in days:
+                with connection.transaction():
+                    self._keep(connection, day, suites, found[day], before[day], run_id)
         return found
 
     def _keep(
         self,
+        connection: ledger.Connection,
         day: str,
         suites: Sequence[Suite],
         found: Mapping[str, Sequence[ledger.CheckResult]],
         before: Mapping[str, str | None],
         run_id: str,
     ) -> None:
-        with self.warehouse.connect() as connection:
-            now = self._load_ids(connection, day)
-            for suite in suites:
-                if suite.suite in found and now.get(suite.dataset) != before.get(suite.dataset):
-                    raise RuntimeError(f"{day} was loaded again while {suite.suite} looked at it; run the day again")
-            load_ids = {s.suite: now.get(s.dataset) or ledger.NOTHING_LOADED for s in suites}
-            results = [r for its_results in found.values() for r in its_results]
-            ledger.record_results(connection, day, load_ids, run_id, results)
-            self._settle(connection, day, run_id)
+        now = self._load_ids(connection, day)
+        for suite in suites:
+            if suite.suite in found and now.get(suite.dataset) != before.get(suite.dataset):
+                raise RuntimeError(f"{day} was loaded again while {suite.suite} looked at it; run the day again")
+        load_ids = {s.suite: now.get(s.dataset) or ledger.NOTHING_LOADED for s in suites}
+        results = [r for its_results in found.values() for r in its_results]
+        ledger.record_results(connection, day, load_ids, run_id, results)
+        self._settle(connection, day, run_id)
 
     def waived(self, day: str) -> dict[str, Waiver]:
         """Check -> waiver that holds for it on this day today.
@@ -396,14 +404,25 @@ class Pipeline:
         return not self.is_built("views")
 
     def publish(self, day: str, run_id: str) -> tuple[Verdict, list[Publication]]:
-        """Publish a day if the gate lets it through; otherwise nothing becomes visible and the verdict says why."""
-        with self.held_key(), self.warehouse.connect() as connection:
-            verdict = self._settle(connection, day, run_id)
-            if not verdict.may_publish:
-                return verdict, []
-            marts = ledger.live_load_id(connection, "marts", day)
-            assert marts is not None
-            return verdict, publish_day(connection, day, marts, self._evidence(connection, day, verdict))
+        """One day, as :meth:`publish_days` publishes it."""
+        [(_, verdict, publications)] = self.publish_days([day], run_id)
+        return verdict, publications
+
+    def publish_days(self, days: Iterable[str], run_id: str) -> Iterator[tuple[str, Verdict, list[Publication]]]:
+        """Publish each day that the gate lets through; of another nothing becomes visible and the verdict says why."""
+        with self.held_key(), self.warehouse.connect(autocommit=True) as connection:
+            for day in days:
+                with connection.transaction():
+                    verdict, publications = self._publish(connection, day, run_id)
+                yield day, verdict, publications
+
+    def _publish(self, connection: ledger.Connection, day: str, run_id: str) -> tuple[Verdict, list[Publication]]:
+        verdict = self._settle(connection, day, run_id)
+        if not verdict.may_publish:
+            return verdict, []
+        marts = ledger.live_load_id(connection, "marts", day)
+        assert marts is not None
+        return verdict, publish_day(connection, day, marts, self._evidence(connection, day, verdict))
 
     def days_to_repair(self, within: Sequence[str]) -> dict[str, str]:
         """Days that must be run again, with the reason: missing, failed or stale."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import dagster as dg
 
-from voiceai_assets.assets.common import ONE_RUN_PER_RANGE, OWNERS, PipelineResource, records_table
+from voiceai_assets.assets.common import ONE_RUN_PER_RANGE, OWNERS, PipelineResource, records_table, remember
 from voiceai_assets.assets.dbt import build_views_over_days
 from voiceai_assets.assets.dbt_calls import DbtCalls
 from voiceai_assets.checks.gate import Verdict
@@ -78,8 +78,7 @@ def certified_assets(settings: Settings, partitions: dg.PartitionsDefinition) ->
         build_views_over_days(dbt, pipeline)
         blocked: dict[str, Verdict] = {}
         published: dict[str, dict[dg.AssetKey, dict[str, Any]]] = {}
-        for day in days:
-            verdict, publications = pipeline.pipeline.publish(day, context.run.run_id)
+        for day, verdict, publications in pipeline.pipeline.publish_days(days, context.run.run_id):
             pipeline.on_day("publish", day)
             if not verdict.may_publish:
                 blocked[day] = verdict
@@ -120,10 +119,8 @@ def _materialised(
         for key, (day, events) in itertools.product(keys, published.items()):
             yield dg.AssetMaterialization(asset_key=key, partition=day, metadata=events[key])
         return
+    remember(context, {key: {day: events[key] for day, events in published.items()} for key in keys})
     for key in keys:
-        for day, events in published.items():
-            if events[key]:  # each call copies all that was added before
-                context.add_asset_metadata(events[key], key, day)
         yield dg.MaterializeResult(asset_key=key)
 
 

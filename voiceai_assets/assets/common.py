@@ -42,6 +42,24 @@ class PipelineResource:
         return Validator(self.pipeline.warehouse.owner)
 
 
+def remember(context: dg.AssetExecutionContext, said: Mapping[dg.AssetKey, Mapping[str, Mapping[str, Any]]]) -> None:
+    """Metadata of many assets (asset -> day -> metadata), for the results of the step that will be yielded.
+
+    What ``context.add_asset_metadata`` does, which copies all that was added before at each call: 4 s for the 3,000 of
+    thirty marts on ninety days. What is private of Dagster in it is here alone.
+    """
+    from dagster._core.execution.context.metadata_logging import AssetMetadataHandle
+
+    step = context.get_step_execution_context()
+    known = step._metadata_accumulator
+    handles = {
+        AssetMetadataHandle(asset_key=key, partition_key=day): metadata
+        for key, days in said.items()
+        for day, metadata in days.items()
+    }
+    step._metadata_accumulator = type(known)(per_output_metadata={**known.per_output_metadata, **handles})
+
+
 def day_metadata(loads: Sequence[DayLoad]) -> dict[str, Any]:
     """What a person wants to know of a day in the lake: the account of each dataset, each file with its checksum."""
     return {

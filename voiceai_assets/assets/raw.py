@@ -40,8 +40,7 @@ def raw_assets(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
 
     @dg.multi_asset(name="load_raw", specs=specs, partitions_def=partitions, backfill_policy=ONE_RUN_PER_RANGE)
     def load_raw(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[PipelineResource]) -> Iterator[Any]:
-        for day in context.partition_keys:
-            loads = pipeline.pipeline.load(day)
+        for day, loads in pipeline.pipeline.load_days(context.partition_keys):
             pipeline.on_day("load", day)
             if not loads:
                 context.log.error(f"{day} is not in the lake as landing has it now; it is left unloaded")

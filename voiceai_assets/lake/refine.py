@@ -11,8 +11,9 @@ import itertools
 import json
 import os
 import shutil
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -24,7 +25,7 @@ import pyarrow as pa
 from voiceai_assets.adapters import tables_for
 from voiceai_assets.adapters.base import Table
 from voiceai_assets.contracts import DATASETS
-from voiceai_assets.contracts.fields import Contract, Field, Kind
+from voiceai_assets.contracts.fields import Contract, Kind
 from voiceai_assets.lake.companions import lookup_table
 from voiceai_assets.lake.inbox import IndexedFile, input_fingerprint, stat_of
 from voiceai_assets.lake.people import ERASED, ERASED_MESSAGE, erased_sql, names_people
@@ -34,13 +35,15 @@ from voiceai_assets.lake.texts import drop_texts
 from voiceai_assets.lake.typing import known_columns, missing_columns, narrowed, typed_rows_sql
 from voiceai_assets.privacy.pseudonyms import Pseudonymiser
 from voiceai_assets.privacy.records import redact_json, redact_record, redact_row
-from voiceai_assets.privacy.redaction import redact, suspicious
+from voiceai_assets.privacy.redaction import redact, suspects
 from voiceai_assets.privacy.tombstones import Tombstones
 
 #: Of DuckDB; more than that is spilled to HOME/lake/.spill. A process takes half a gigabyte more, whatever the day.
 MEMORY_LIMIT = "600MB"
 _TEXT_KEPT = 4000  # of a refused record; cut after redaction, or half a number would survive at the cut
+_TEXTS_AT_ONCE = 100_000  # looked at by one thread
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 class LandingChangedError(RuntimeError):
@@ -183,7 +186,9 @@ class Refinery:
         self._db.execute(f"SET TimeZone = '{timezone}'; SET memory_limit = '{MEMORY_LIMIT}'")
         self._db.execute("SET enable_progress_bar = false")  # it would be drawn through ours
         self._db.execute("SET temp_directory = ?", [str(self._spill)])
-        self._create_tables()
+        for contract in DATASETS.values():
+            self._create_table(contract)
+        self._filled: set[str] = set()  # datasets
 
     def refine(self, day: str, files: Iterable[IndexedFile]) -> list[DayLoad]:
         """Write the Parquet and the account of each dataset of a day, replacing what was there.
@@ -231,14 +236,13 @@ class Refinery:
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
-    def _create_tables(self) -> None:
-        """One table per dataset for the records that were read and not yet forgotten."""
-        for contract in DATASETS.values():
-            columns = ", ".join(f"{quoted(f.name)} {f.kind.duckdb}" for f in contract.fields)
-            self._db.execute(
-                f"CREATE OR REPLACE TABLE {_parsed(contract)} (source VARCHAR, source_file VARCHAR, line BIGINT, "
-                f"refusal VARCHAR[], text VARCHAR, {columns}, {contract.day_column} DATE, invalid_fields VARCHAR[])"
-            )
+    def _create_table(self, contract: Contract) -> None:
+        """For the records that were read and not yet forgotten."""
+        columns = ", ".join(f"{quoted(f.name)} {f.kind.duckdb}" for f in contract.fields)
+        self._db.execute(
+            f"CREATE OR REPLACE TABLE {_parsed(contract)} (source VARCHAR, source_file VARCHAR, line BIGINT, "
+            f"refusal VARCHAR[], text VARCHAR, {columns}, {contract.day_column} DATE, invalid_fields VARCHAR[])"
+        )
 
     def _ensure_parsed(self, file: IndexedFile) -> None:
         if file.path in self._truncated:
@@ -287,6 +291,7 @@ class Refinery:
                 raise UnreadableFileError(f"{file.path}: no column {', '.join(missing)}")
             is_first = table is tables[0][0]
             contract = table.contract
+            self._filled.add(contract.dataset)
             names = ", ".join(quoted(f.name) for f in contract.fields)
             query = typed_rows_sql(
                 narrowed(table, keys & known_columns(table)),
@@ -329,8 +334,10 @@ class Refinery:
                 self._db.execute(f"DELETE FROM {_parsed(table.contract)} WHERE source_file = ?", [file.path])
             self._truncated.pop(file.path, None)
             self._problems.pop(file.path, None)
-        if not self._truncated:
-            self._create_tables()  # a deleted row keeps its memory until the table goes
+        if not self._truncated:  # a deleted row keeps its memory until the table goes
+            for dataset in self._filled:
+                self._create_table(DATASETS[dataset])
+            self._filled.clear()
 
     # -- one day ---------------------------------------------------------------------------------------------------
 
@@ -410,15 +417,12 @@ class Refinery:
 
     def _write(self, contract: Contract, load: DayLoad) -> None:
         target = LakeDay(self._lake, load.dataset, load.day)
-        people = self._distinct(contract.person, "true") if contract.person else []
+        people = self._people(contract.person) if contract.person else []
         self._replacements("pseudonyms", people, self._pseudonymise)
-        replaced = set()
-        for field in self._filled_texts(contract):
-            clean = redact_json if field.kind is Kind.JSON else redact
-            is_suspect = suspicious(f"CAST({quoted(field.name)} AS VARCHAR)")
-            if originals := self._distinct(field.name, is_suspect):
-                self._replacements(f"clean_{field.name}", originals, clean)
-                replaced.add(field.name)
+        suspicious = self._suspects(contract)
+        for name, originals in suspicious.items():
+            clean = redact_json if contract.of(name).kind is Kind.JSON else redact
+            self._replacements(f"clean_{name}", originals, clean)
         columns, joins = [], []
         for field in contract.fields:
             name, clean_name = quoted(field.name), f"clean_{field.name}"
@@ -426,7 +430,7 @@ class Refinery:
             if field.person:
                 columns.append(f"pseudonyms.clean AS {name}")
                 joins.append(f"LEFT JOIN pseudonyms ON pseudonyms.original = {original}")
-            elif field.name in replaced:
+            elif field.name in suspicious:
                 columns.append(f"CAST(coalesce({clean_name}.clean, {original}) AS {field.kind.duckdb}) AS {name}")
                 joins.append(f"LEFT JOIN {clean_name} ON {clean_name}.original = {original}")
             else:
@@ -478,22 +482,26 @@ class Refinery:
         header = self._headers.get(path)
         return redact_row(text, *header) if header else redact_record(text)
 
-    def _filled_texts(self, contract: Contract) -> list[Field]:
-        """Fields of free text in which the day holds anything: compiling the patterns alone takes 20 ms for each."""
-        fields = [f for f in contract.fields if f.free_text]
+    def _suspects(self, contract: Contract) -> dict[str, list[str]]:
+        """Field of free text -> values of the day that redaction might change; fields without any are left out."""
+        fields = [f.name for f in contract.fields if f.free_text]
         if not fields:
-            return []
-        counts = ", ".join(f"count({quoted(f.name)})" for f in fields)
-        found = self._db.execute(f"SELECT {counts} FROM today WHERE refusal IS NULL").fetchone() or ()
-        return [field for field, count in zip(fields, found, strict=True) if count]
-
-    def _distinct(self, column: str, condition: str) -> list[str]:
-        """Values of a column of the day that meet a condition, each once."""
-        found = self._db.execute(
-            f"SELECT DISTINCT CAST({quoted(column)} AS VARCHAR) FROM today "
-            f"WHERE refusal IS NULL AND {quoted(column)} IS NOT NULL AND {condition}"
+            return {}
+        query = " UNION ALL ".join(
+            f"SELECT {literal(name)} AS field, CAST({quoted(name)} AS VARCHAR) AS text FROM today "
+            f"WHERE refusal IS NULL AND {quoted(name)} IS NOT NULL"
+            for name in fields
         )
-        return [row[0] for row in found.fetchall()]
+        found: dict[str, set[str]] = {}
+        for batch in _side_by_side(_only_suspects, self._db.sql(query).to_arrow_reader(_TEXTS_AT_ONCE)):
+            for field, text in zip(*batch.to_pydict().values(), strict=True):
+                found.setdefault(field, set()).add(text)
+        return {field: sorted(texts) for field, texts in found.items()}
+
+    def _people(self, column: str) -> list[str]:
+        """Whom the day names, each once."""
+        query = f"SELECT DISTINCT CAST({quoted(column)} AS VARCHAR) FROM today WHERE refusal IS NULL"
+        return [row[0] for row in self._db.execute(f"{query} AND {quoted(column)} IS NOT NULL").fetchall()]
 
     def _replacements(self, name: str, originals: Sequence[str], replace: Callable[[str], str]) -> None:
         """Table ``(original, clean)`` of what a Python function makes of values."""
@@ -542,6 +550,22 @@ def _read_ahead(blocks: Iterator[T]) -> Iterator[T]:
         while (block := coming.result()) is not None:
             coming = reader.submit(next, blocks, None)
             yield block
+
+
+def _only_suspects(batch: pa.RecordBatch) -> pa.RecordBatch:
+    return batch.filter(suspects(batch.column("text")))
+
+
+def _side_by_side(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    """Results in order, two items being worked on while the next one is fetched."""
+    with ThreadPoolExecutor(2) as pool:
+        under_way: deque[Future[R]] = deque()
+        for item in items:
+            under_way.append(pool.submit(work, item))
+            if len(under_way) > 2:
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
 
 
 def _literals(texts: Iterable[str]) -> str:

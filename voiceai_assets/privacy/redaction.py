@@ -1,11 +1,11 @@
-"""Redaction of free text, in two steps: a cheap SQL suspicion for every row, careful Python for the few suspects.
+"""Redaction of free text, in two steps: a cheap suspicion for every text, careful Python for the few suspects.
 
 Belongs here: the rules together, and the suspicion. Does not belong here: single rules (``numbers``, ``addresses``,
 ``names``), JSON and refused records (``records``), pseudonyms of fields that name a person (``pseudonyms``), which
 columns hold text (contracts).
 
-:func:`suspicious` is true for every text that :func:`redact` or ``records.redact_json`` would change (a property test
-holds them together), so nothing else need see them. Marks: [EMAIL], [PHONE], [CARD], [NUMBER], [NAME], and [USER] for
+:func:`suspects` finds every text that :func:`redact` or ``records.redact_json`` would change (a property test holds
+them together), so nothing else need see them. Marks: [EMAIL], [PHONE], [CARD], [NUMBER], [NAME], and [USER] for
 the values of a refused record's keys that name a person. Nothing here is anonymisation: docs/privacy.md lists what is
 *not* recognised, first of all names without a cue, and for that reason no free text is ever published.
 
@@ -27,6 +27,9 @@ from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from voiceai_assets.privacy.addresses import PROVIDER, TOP_LEVEL, without_spoken_emails, without_written_emails
 from voiceai_assets.privacy.names import CUE, CUE_IF_CAPITAL, CUE_IF_TAIL, FILLERS, OPENING, TAIL, without_names
@@ -73,18 +76,25 @@ class NameFinder(Protocol):
 _PASSES = 5  # a mark may uncover what stood beside it; three passes are the most that the property tests met
 
 
-def suspicious(expression: str) -> str:
-    """DuckDB SQL, true for every text that :func:`redact` or ``records.redact_json`` would change; false for null.
+def suspects(texts: pa.Array) -> pa.Array:
+    """Mask of the texts that :func:`redact` or ``records.redact_json`` might change, and of some harmless ones.
 
-    It is true of some harmless texts too; docs/privacy.md says of how many.
+    Arrow compiles the pattern once, DuckDB twice for each time that a query names it: of a small day that was most of
+    the work. docs/privacy.md says how many harmless texts are suspected.
+
+    Args:
+        texts: strings, shape (n,), without nulls.
+
+    Returns:
+        Booleans, shape (n,).
     """
     if name_finders():
-        return f"coalesce({expression} <> '', false)"
-    reduced = f"regexp_replace({expression}, '{_PLAIN_MEMBERS}', '\"\"\\1', 'g')"
-    return (
-        f"CASE WHEN regexp_matches({expression}, '{_SUSPICIOUS}') "
-        f"THEN regexp_matches({reduced}, '{_SUSPICIOUS}') ELSE false END"
-    )
+        return pc.not_equal(texts, "")
+    mask = pc.match_substring_regex(texts, _SUSPICIOUS)
+    if not pc.any(pc.and_(mask, pc.match_substring(texts, '"'))).as_py():
+        return mask
+    reduced = pc.replace_substring_regex(texts.filter(mask), pattern=_PLAIN_MEMBERS, replacement=r'""\1')
+    return pc.replace_with_mask(mask, mask, pc.match_substring_regex(reduced, _SUSPICIOUS))
 
 
 def redact(text: str) -> str:
@@ -159,7 +169,7 @@ def _suspicious_pattern() -> str:
     return pattern
 
 
-_SUSPICIOUS = _suspicious_pattern().replace("'", "''")
+_SUSPICIOUS = _suspicious_pattern()
 #: Values in JSON whose digits mean nothing. Without this second look every document with a time stamp is a suspect.
 _PLAIN_MEMBERS = (
     f'"{ISO_DATE}'

@@ -20,7 +20,7 @@ from psycopg import sql
 
 from voiceai_assets.warehouse.figures import record_figures
 from voiceai_assets.warehouse.marts import certified_marts
-from voiceai_assets.warehouse.readers import CHECKSUM, PERSONAL, columns_of, ensure_day_partition
+from voiceai_assets.warehouse.readers import CHECKSUM, PERSONAL, columns_of, ensure_day_partition, shapes
 from voiceai_assets.warehouse.restatements import last_versions, record_restatement
 from voiceai_assets.warehouse.scores import forget_scores
 
@@ -62,10 +62,14 @@ def publish_day(connection: Connection, day: str, load_id: str, evidence: Mappin
     """
     connection.execute("select pg_advisory_xact_lock(hashtext('voiceai publish ' || %s))", [day])
     contents = _contents(connection, day, load_id)
+    # in the order in which the checksum reads them: whoever computes it again needs them
+    columns = {
+        mart: [name for name, _ in found] for (schema, mart), found in shapes(connection).items() if schema == "marts"
+    }
     body = {
         "day": day,
         "marts": {
-            m: {"load_id": load_id, "rows": n, "content_sha256": c, "columns": _names(connection, m)}
+            m: {"load_id": load_id, "rows": n, "content_sha256": c, "columns": columns[m]}
             for m, (n, c) in contents.items()
         },
         **evidence,
@@ -84,7 +88,7 @@ def publish_day(connection: Connection, day: str, load_id: str, evidence: Mappin
     ]
     versions = {mart: found[0] for mart, found in live.items()}
     before = last_versions(connection, day) if changed else {}
-    versions |= _flip(connection, day, load_id, certificate_id, {mart: contents[mart] for mart in changed})
+    versions |= _flip(connection, day, load_id, certificate_id, {mart: contents[mart] for mart in changed}, columns)
     if changed:
         record_restatement(connection, day, before, certificate_id)
     return [
@@ -129,11 +133,6 @@ def forget_versions(connection: Connection, pseudonyms: Sequence[str], sessions:
     connection.execute("update governance.publications set is_pruned = true where publication_id = any(%s)", [ids])
     forget_scores(connection, list(sessions))
     return len(ids)
-
-
-def _names(connection: Connection, mart: str) -> list[str]:
-    """Columns in the order in which the checksum reads them: whoever computes it again needs them."""
-    return [name for name, _ in columns_of(connection, "marts", mart)]
 
 
 def _contents(connection: Connection, day: str, load_id: str) -> dict[str, tuple[int, str]]:
@@ -189,7 +188,12 @@ def certify(connection: Connection, day: str, body: Mapping[str, Any]) -> str:
 
 
 def _flip(
-    connection: Connection, day: str, load_id: str, certificate_id: str, contents: Mapping[str, tuple[int, str]]
+    connection: Connection,
+    day: str,
+    load_id: str,
+    certificate_id: str,
+    contents: Mapping[str, tuple[int, str]],
+    columns: Mapping[str, Sequence[str]],
 ) -> dict[str, int]:
     """Write the marts' rows as new versions and point at them; returns the versions, by mart."""
     if not contents:
@@ -215,15 +219,15 @@ def _flip(
     ).fetchall()
     for mart, publication_id, _ in inserted:
         if contents[mart][0]:
-            _copy_rows(connection, mart, day, publication_id)
+            _copy_rows(connection, mart, day, publication_id, columns[mart])
     record_figures(connection, day, {mart: publication_id for mart, publication_id, _ in inserted})
-    _prune(connection, day, marts)
+    _prune(connection, day, [mart for mart in marts if PERSONAL & set(columns[mart])])
     return {mart: version for mart, _, version in inserted}
 
 
-def _copy_rows(connection: Connection, mart: str, day: str, publication_id: int) -> None:
+def _copy_rows(connection: Connection, mart: str, day: str, publication_id: int, columns: Sequence[str]) -> None:
     ensure_day_partition(connection, mart, day)
-    names = sql.SQL(", ").join(sql.Identifier(name) for name, _ in columns_of(connection, "marts", mart))
+    names = sql.SQL(", ").join(map(sql.Identifier, columns))
     connection.execute(
         sql.SQL(
             "insert into published.{mart} (publication_id, {names}) "
@@ -234,7 +238,7 @@ def _copy_rows(connection: Connection, mart: str, day: str, publication_id: int)
 
 
 def _prune(connection: Connection, day: str, marts: Sequence[str]) -> None:
-    """Delete the rows of versions beyond those that are kept."""
+    """Delete the rows of versions beyond those that are kept, of marts that speak of single sessions or people."""
     for mart, ids in connection.execute(
         "with newest as (select mart, max(version) as version from governance.publications "
         "where mart = any(%s) and day = %s group by mart) "
@@ -242,8 +246,6 @@ def _prune(connection: Connection, day: str, marts: Sequence[str]) -> None:
         "where p.day = %s and not p.is_pruned and not p.is_live and p.version <= newest.version - %s group by p.mart",
         [list(marts), day, day, KEPT_VERSIONS],
     ).fetchall():
-        if not PERSONAL & {name for name, _ in columns_of(connection, "published", mart)}:
-            continue
         connection.execute(
             sql.SQL("delete from published.{} where {} = %s and publication_id = any(%s)").format(
                 sql.Identifier(mart), sql.Identifier(certified_marts()[mart])

@@ -38,17 +38,17 @@ def ensure_readers(connection: Connection) -> None:
     """
     # two runs must not both create the tables
     connection.execute("select pg_advisory_xact_lock(hashtext('voiceai readers'))")
-    shapes = _shapes(connection)
+    found = shapes(connection)
     for mart, column in certified_marts().items():
-        wanted = shapes.get(("marts", mart))
+        wanted = found.get(("marts", mart))
         if not wanted:
             continue
-        _ensure_published(connection, mart, column, wanted, shapes.get(("published", mart), []))
-        have = [name for name, _ in shapes.get(("certified", mart), [])]
+        _ensure_published(connection, mart, column, wanted, found.get(("published", mart), []))
+        have = [name for name, _ in found.get(("certified", mart), [])]
         names = [name for name, _ in wanted]
         if have != [*_PROVENANCE, *names]:
             _create_view(connection, mart, column, names, have)
-        told = [name for name, _ in shapes.get(("certified", history_of(mart)), [])]
+        told = [name for name, _ in found.get(("certified", history_of(mart)), [])]
         if not PERSONAL & set(names) and told != [*_HISTORY, *names]:
             _create_history(connection, mart, names, told)
 
@@ -87,8 +87,8 @@ def ensure_day_partition(connection: Connection, mart: str, day: str) -> None:
     )
 
 
-def _shapes(connection: Connection) -> dict[tuple[str, str], list[tuple[str, str]]]:
-    """(schema, mart) -> names and types of its columns."""
+def shapes(connection: Connection) -> dict[tuple[str, str], list[tuple[str, str]]]:
+    """(schema, mart) -> names and types of its columns, without ``publication_id``, of all marts in one question."""
     found: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for row in rows(
         connection,
