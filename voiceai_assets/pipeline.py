@@ -21,8 +21,9 @@ from voiceai_assets.checks.judging import evaluate
 from voiceai_assets.checks.reviewed import Waiver, waivers
 from voiceai_assets.checks.suites import Suite, all_suites, is_asked
 from voiceai_assets.contracts import DATASETS
+from voiceai_assets.lake.abreast import refine_abreast
 from voiceai_assets.lake.inbox import IndexedFile, Refresh, input_fingerprint, refresh
-from voiceai_assets.lake.refine import DayLoad, LakeDay, LandingChangedError, Refinery, with_erasures
+from voiceai_assets.lake.refine import DayLoad, LakeDay, Refinery, with_erasures
 from voiceai_assets.lake.remote import Remote
 from voiceai_assets.partitions import today
 from voiceai_assets.privacy.pseudonyms import Pseudonymiser, load_pseudonymiser
@@ -175,7 +176,7 @@ class Pipeline:
     # -- lake and raw ----------------------------------------------------------------------------------------------
 
     def refine(self, days: Sequence[str]) -> Iterator[tuple[str, list[DayLoad], Exception | None]]:
-        """Write the days into the lake, one after the other; one that cannot be read is reported, the others go on.
+        """Write the days into the lake, each reported as soon as it is there; one that cannot be read stops no other.
 
         A day that fails is no longer loaded as far as the gate is concerned: what the tables hold is not what lies
         in landing. A day whose files were retired stays in the lake as it is.
@@ -190,30 +191,34 @@ class Pipeline:
         with self.warehouse.connect() as connection:
             frozen = self._frozen(connection, files)
             forgotten = tombstones(connection, pseudonymise)
-        refinery = Refinery(
-            self.settings.landing,
-            self.settings.lake,
-            self.settings.source_timezone,
-            pseudonymise,
-            [day for day in days if day not in frozen],
-            tombstones=forgotten,
-            texts_from=self.texts_from(),
-        )
-        try:
-            for day in sorted(days):
-                if day in frozen:
-                    yield day, self._accounts(day), None
-                    continue
-                try:
-                    loads = refinery.refine(day, [f for f in files if day in f.days])
-                    if store := self.lake_store:
-                        store.push(p for load in loads for p in LakeDay(self.settings.lake, load.dataset, day).paths)
-                    yield day, loads, None
-                except (OSError, LandingChangedError) as error:
-                    self._retire(day)
-                    yield day, [], error
-        finally:
-            refinery.close()
+
+        def refinery(share: Sequence[str]) -> Refinery:
+            return Refinery(
+                self.settings.landing,
+                self.settings.lake,
+                self.settings.source_timezone,
+                pseudonymise,
+                share,
+                tombstones=forgotten,
+                texts_from=self.texts_from(),
+            )
+
+        for day in sorted(frozen.intersection(days)):
+            yield day, self._accounts(day), None
+        for day, loads, problem in refine_abreast([d for d in days if d not in frozen], files, refinery):
+            trouble = problem or self._push(day, loads)
+            if trouble:
+                self._retire(day)
+            yield day, [] if trouble else loads, trouble
+
+    def _push(self, day: str, loads: Sequence[DayLoad]) -> OSError | None:
+        """Bring a day of the lake to its object store, if it has one; what went wrong, or None."""
+        if store := self.lake_store:
+            try:
+                store.push(p for load in loads for p in LakeDay(self.settings.lake, load.dataset, day).paths)
+            except OSError as error:
+                return error
+        return None
 
     def _accounts(self, day: str) -> list[DayLoad]:
         """A day of the lake as it was last written."""

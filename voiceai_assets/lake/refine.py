@@ -11,6 +11,7 @@ import itertools
 import json
 import os
 import shutil
+import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -576,11 +577,11 @@ def _spill_folder(lake: Path) -> Path:
     """A folder for what does not fit into memory, which is not redacted yet; what killed runs left in theirs goes."""
     root = lake / ".spill"
     for left in root.glob("*"):
-        if not left.name.isdigit() or not psutil.pid_exists(int(left.name)):
+        pid = left.name.split("-")[0]
+        if not pid.isdigit() or not psutil.pid_exists(int(pid)):
             shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
-    own = root / str(os.getpid())
-    own.mkdir(parents=True, exist_ok=True)
-    return own
+    root.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=root))
 
 
 def _discard_drafts(path: Path) -> None:

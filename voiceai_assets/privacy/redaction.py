@@ -64,7 +64,10 @@ def version() -> str:
 
 
 class NameFinder(Protocol):
-    """Finds names of people: half-open ranges (start, end) of characters in ``text``, in any order."""
+    """Finds names of people: half-open ranges (start, end) of characters in ``text``, in any order.
+
+    Two days may be refined at once, hence it may be called by two threads.
+    """
 
     def __call__(self, text: str, /) -> Sequence[tuple[int, int]]:
         """The ranges; empty when there is no name."""

@@ -1,0 +1,56 @@
+"""A range of days through one refinery or two: small days leave a core idle, because each is mostly planning.
+
+Belongs here: which days go together. Does not belong here: what happens to a day (``refine``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import ExitStack, closing
+
+from voiceai_assets.lake.inbox import IndexedFile
+from voiceai_assets.lake.refine import DayLoad, LandingChangedError, Refinery
+
+#: Of files, above which DuckDB keeps both cores busy with one day, and two days would need twice its memory.
+LARGE_DAY_BYTES = 64 * 2**20
+
+
+def refine_abreast(
+    days: Sequence[str], files: Sequence[IndexedFile], make: Callable[[Sequence[str]], Refinery]
+) -> Iterator[tuple[str, list[DayLoad], Exception | None]]:
+    """Each day as soon as it is in the lake, with its loads or with the reason why it could not be read.
+
+    Args:
+        days: what to refine.
+        files: the index of landing.
+        make: a refinery for some of the days.
+    """
+    with ExitStack() as stack:
+        under_way: dict[Future[list[DayLoad]], str] = {}
+        for share in shares(days, files):
+            refinery = stack.enter_context(closing(make(share)))
+            pool = stack.enter_context(ThreadPoolExecutor(1))
+            for day in share:
+                inputs = [file for file in files if day in file.days]
+                under_way[pool.submit(refinery.refine, day, inputs)] = day
+        stack.callback(lambda: [future.cancel() for future in under_way])  # whoever asks for no more waits for no more
+        for future in as_completed(under_way):
+            day = under_way[future]
+            try:
+                yield day, future.result(), None
+            except (OSError, LandingChangedError) as error:
+                yield day, [], error
+
+
+def shares(days: Sequence[str], files: Sequence[IndexedFile]) -> list[list[str]]:
+    """The days in two halves; all in one where a day is large, or where both halves would parse the same files."""
+    ordered = sorted(days)
+    halves = [ordered[: len(ordered) // 2], ordered[len(ordered) // 2 :]]
+    touching = [[file for file in files if not file.days.isdisjoint(half)] for half in halves]
+    shared = sum(file.size_bytes for file in touching[0] if not file.days.isdisjoint(halves[1]))
+    total = sum(file.size_bytes for of_half in touching for file in of_half)
+    largest = max((sum(f.size_bytes for f in files if day in f.days) for day in ordered), default=0)
+    if len(ordered) < 2 or largest > LARGE_DAY_BYTES or 10 * shared > total:
+        return [ordered] if ordered else []
+    return halves
