@@ -286,6 +286,10 @@ class Pipeline:
                 if name is not None:
                     ledger.record_mart_load(connection, day, name, version)
                     names[day] = name
+            if len(days) > 1:
+                # of what was just written the planner would think a row or two, and read every turn of the range once
+                # per day: 3.8 s instead of 0.2 s for 90 small days, and the square of that for four times as many
+                connection.execute("analyze raw.session_days, governance.loads")
         return names
 
     def retire_marts(self, day: str) -> None:

@@ -127,3 +127,16 @@ def test_opening_twice_changes_nothing(world: World) -> None:
     before = world.query("select * from governance.schema_version")
     migrate(world.pipeline.warehouse, world.settings)
     assert world.query("select * from governance.schema_version") == before
+
+
+def test_the_planner_knows_the_sessions_of_a_range_before_its_marts_are_built(world: World) -> None:
+    """Or a first backfill would read every turn of the range once for each of its days."""
+    days = ["2026-08-01", "2026-08-02"]
+    for day in days:
+        world.land(f"{day}.jsonl", [row for n in range(200) for row in session(f"{day} {n}", f"{day}T10:00")])
+    world.look()
+    assert len(list(world.pipeline.refine(days))) == len(list(world.pipeline.load_days(days))) == 2
+    sessions = "select reltuples::bigint as n from pg_class where oid = 'raw.session_days'::regclass"
+    assert world.query(sessions) == [{"n": -1}], "nothing is known yet"
+    world.pipeline.name_mart_loads(days)
+    assert world.query(sessions) == [{"n": 400}]
