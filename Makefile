@@ -1,6 +1,7 @@
 # `make up` and `make test` are the whole set-up; `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help install up test test-unit test-slow test-external docs check format bench lock clean
+.PHONY: help install up test test-unit test-slow test-external docs check check-types check-sql check-defs format bench \
+	lock clean
 
 # the newest Python that the lock file was made for
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
@@ -31,8 +32,9 @@ $(INSTALLED): requirements-dev.lock pyproject.toml
 up: $(INSTALLED) ## everything: server, sample data, Dagster UI on 3000, dashboards on 8050
 	@$(BIN)/voiceai up
 
+# in the order of collection, the long files of browser and integration first: the short ones fill the end
 test: $(INSTALLED) ## unit, integration and browser tests
-	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder
 
 test-unit: $(INSTALLED) ## seconds, without a server
 	$(BIN)/python -m pytest tests/unit -m "not slow"
@@ -49,8 +51,14 @@ docs: $(INSTALLED) ## the site of dbt's documentation: .voiceai/docs/index.html
 check: $(INSTALLED) ## lint, format, types, SQL, definitions
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(MAKE) --no-print-directory --jobs 2 check-types check-sql check-defs
+
+check-types check-sql check-defs: $(INSTALLED)
+check-types:
 	$(BIN)/mypy
+check-sql:
 	$(BIN)/sqlfluff lint --disable-progress-bar dbt_project/models dbt_project/tests
+check-defs:
 	$(BIN)/dg check defs
 
 format: $(INSTALLED) ## rewrite code in the project's style

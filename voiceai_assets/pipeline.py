@@ -15,6 +15,7 @@ from typing import Any
 from voiceai_assets.automation.planning import DayState, days_to_repair
 from voiceai_assets.automation.retention import limit
 from voiceai_assets.catalogue import definitions
+from voiceai_assets.checks import structure
 from voiceai_assets.checks.expectations import Validator
 from voiceai_assets.checks.gate import Recorded, Verdict, decide, demands, in_force, waivers_changed
 from voiceai_assets.checks.judging import evaluate
@@ -22,7 +23,7 @@ from voiceai_assets.checks.reviewed import Waiver, waivers
 from voiceai_assets.checks.suites import Suite, all_suites, is_asked
 from voiceai_assets.contracts import DATASETS
 from voiceai_assets.lake.abreast import refine_abreast
-from voiceai_assets.lake.inbox import IndexedFile, Refresh, input_fingerprint, refresh
+from voiceai_assets.lake.inbox import IndexedFile, Refresh, files_by_day, input_fingerprint, refresh
 from voiceai_assets.lake.refine import DayLoad, LakeDay, Refinery, with_erasures
 from voiceai_assets.lake.remote import Remote
 from voiceai_assets.partitions import today
@@ -106,6 +107,7 @@ class Pipeline:
     def input_fingerprints(self) -> dict[str, str]:
         """What each day's present files would be loaded as: the load ids of its datasets, in one text."""
         files = self.files()
+        by_day = files_by_day(files)
         with self.warehouse.connect() as connection:
             erased = ledger.erased_records(connection)
             frozen = self._frozen(connection, files)
@@ -113,8 +115,8 @@ class Pipeline:
         return {
             day: self._frozen_load(day, loaded)
             if day in frozen
-            else _loads_text(self._expected_loads(day, [f for f in files if day in f.days], erased))
-            for day in {day for file in files for day in file.days}
+            else _loads_text(self._expected_loads(day, by_day[day], erased))
+            for day in by_day
         }
 
     def frozen_days(self) -> set[str]:
@@ -281,6 +283,7 @@ class Pipeline:
         version = self.mart_code_version()
         names = {}
         with self.warehouse.connect() as connection:
+            ledger.forget_results(connection, days, structure.DBT)
             for day in days:
                 name = self._mart_load_id(connection, day)
                 if name is not None:
@@ -292,10 +295,13 @@ class Pipeline:
                 connection.execute("analyze raw.session_days, governance.loads")
         return names
 
-    def retire_marts(self, day: str) -> None:
-        """Say that the marts of a day are not what they should be; the day must be built again to be certified."""
+    def refuse_marts(self, day: str, nodes: Sequence[structure.FailedNode], run_id: str) -> None:
+        """Say what dbt found wrong with the marts of a day, which must be built again to be certified."""
         with self.warehouse.connect() as connection:
+            if load_id := ledger.live_load_id(connection, "marts", day):
+                ledger.record_results(connection, day, {structure.DBT: load_id}, run_id, structure.as_results(nodes))
             ledger.retire_load(connection, "marts", day)
+            self._settle(connection, day, run_id)
 
     def _mart_load_id(self, connection: ledger.Connection, day: str) -> str | None:
         return ledger.mart_load_id(connection, day, self.mart_code_version(), self.settings.session_timeout_minutes)
@@ -363,14 +369,15 @@ class Pipeline:
 
     def verdict(self, connection: ledger.Connection, day: str) -> tuple[Verdict, dict[str, str | None]]:
         """What the gate says of a day now, and the loads it speaks of."""
-        load_ids = self._load_ids(connection, day)
-        if load_ids["marts"] != self._mart_load_id(connection, day):
+        load_ids, expected = self._load_ids(connection, day), self._mart_load_id(connection, day)
+        if load_ids["marts"] != expected:
             load_ids["marts"] = None  # built from something else than what is loaded now: not built, for the gate
         recorded = [
             Recorded(r["asset"], r["check_name"], r["load_id"], r["suite_version"], r["status"], r["observed"])
             for r in ledger.results_of_day(connection, day)
         ]
-        return decide(demands(all_suites(), load_ids), recorded, self.waived(day)), load_ids
+        demanded = [*demands(all_suites(), load_ids), *structure.demanded(recorded, expected)]
+        return decide(demanded, recorded, self.waived(day)), load_ids
 
     def _load_ids(self, connection: ledger.Connection, day: str) -> dict[str, str | None]:
         """What the suites judge of a day now: each dataset, all that was taken in together, the marts."""

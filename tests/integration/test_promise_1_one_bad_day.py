@@ -114,19 +114,32 @@ def test_a_day_without_any_event_fails_its_check(world: World, in_range: bool) -
     assert world.reasons("2026-08-02")[0]["check"] == "intake_is_complete.day_has_files"
 
 
-def test_a_model_that_fails_on_one_day_of_a_range_holds_up_only_that_day(world: World) -> None:
+def test_a_model_that_fails_on_one_day_of_a_range_blocks_only_that_day_and_says_why(world: World) -> None:
     """Found by a dbt test, which is asked of the range as a whole."""
     days = ["2026-08-01", "2026-08-02", "2026-08-03"]
     for day in days:
         world.land(f"turns-{day}.jsonl", session(f"s {day}", f"{day}T10:00"))
     world.spoil("marts.agg_sessions_daily", "session_date", days[1], "completed_session_count := 99")
     assert not world.run(days[0], days[-1]).success
-    assert {day: world.status(day) for day in days} == {
-        days[0]: "certified",
-        days[1]: "not certified",
-        days[2]: "certified",
-    }
+    assert {day: world.status(day) for day in days} == {days[0]: "certified", days[1]: "blocked", days[2]: "certified"}
+    _is_blocked_by_dbt(world, days[1])
+    assert not world.run(days[1]).success, "alone it fails as well"
+    _is_blocked_by_dbt(world, days[1])
     with world.pipeline.warehouse.connect() as connection:
         connection.execute("drop trigger spoil_2026_08_02 on marts.agg_sessions_daily")
     assert world.run(days[1]).success
     assert world.status(days[1]) == "certified"
+    assert world.query("select check_name from governance.quality_results where check_name like 'dbt.%%'") == []
+
+
+def _is_blocked_by_dbt(world: World, day: str) -> None:
+    assert world.status(day) == "blocked"
+    first, *others = world.reasons(day)
+    assert first["check"].startswith("dbt.")
+    assert first["asset"] == "marts/agg_sessions_daily"
+    assert first["kind"] == "failed"
+    assert first["text"].endswith("(1 found)")
+    assert "correct the model" in first["mend"]
+    assert [r["text"] for r in others if r["kind"] == "missing"] == [
+        "marts does not hold the day as it lies in landing now"
+    ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from voiceai_assets.lake.abreast import LARGE_DAY_BYTES, shares
-from voiceai_assets.lake.inbox import IndexedFile
+from voiceai_assets.lake.inbox import IndexedFile, files_by_day
 
 DAYS = ["2026-08-01", "2026-08-02", "2026-08-03", "2026-08-04"]
 
@@ -16,22 +16,22 @@ def file_of(days: Sequence[str], size: int = 1000) -> IndexedFile:
 
 
 def test_days_of_their_own_files_are_halved() -> None:
-    assert shares(DAYS[::-1], [file_of([day]) for day in DAYS]) == [DAYS[:2], DAYS[2:]]
+    assert shares(DAYS[::-1], files_by_day(file_of([day]) for day in DAYS)) == [DAYS[:2], DAYS[2:]]
 
 
 def test_a_small_file_across_midnight_in_the_middle_does_not_matter() -> None:
     files = [*(file_of([day]) for day in DAYS), file_of(DAYS[1:3], size=10)]
-    assert shares(DAYS, files) == [DAYS[:2], DAYS[2:]]
+    assert shares(DAYS, files_by_day(files)) == [DAYS[:2], DAYS[2:]]
 
 
 def test_a_file_of_all_days_is_not_parsed_twice() -> None:
-    assert shares(DAYS, [file_of(DAYS)]) == [DAYS]
+    assert shares(DAYS, files_by_day([file_of(DAYS)])) == [DAYS]
 
 
 def test_a_large_day_has_the_machine_for_itself() -> None:
-    assert shares(DAYS, [file_of([day], size=LARGE_DAY_BYTES + 1) for day in DAYS]) == [DAYS]
+    assert shares(DAYS, files_by_day(file_of([day], size=LARGE_DAY_BYTES + 1) for day in DAYS)) == [DAYS]
 
 
 def test_one_day_is_one_share_and_no_day_is_none() -> None:
-    assert shares(DAYS[:1], [file_of(DAYS)]) == [DAYS[:1]]
-    assert shares([], [file_of(DAYS)]) == []
+    assert shares(DAYS[:1], files_by_day([file_of(DAYS)])) == [DAYS[:1]]
+    assert shares([], files_by_day([file_of(DAYS)])) == []

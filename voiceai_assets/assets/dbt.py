@@ -175,6 +175,8 @@ def dbt_model_assets(settings: Settings, partitions: dg.PartitionsDefinition) ->
                 told, failure = dbt.build_assets(context, _NO_UNIT_TESTS)
             if failure and len(days) > 1:
                 told, failure = _day_by_day(context, dbt, pipeline)
+            elif failure:
+                pipeline.pipeline.refuse_marts(days[0], failure.nodes, context.run.run_id)
         yield from told
         if failure:
             raise failure
@@ -202,7 +204,7 @@ def _day_by_day(
             events, failure = dbt.build_assets(context, _NO_UNIT_TESTS)
         if failure:
             failures.append(failure)
-            pipeline.pipeline.retire_marts(day)
+            pipeline.pipeline.refuse_marts(day, failure.nodes, context.run.run_id)
             context.log.error(f"{day}: {failure}")
         for event in events:
             if isinstance(event, dg.Output):

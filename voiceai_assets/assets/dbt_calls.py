@@ -17,6 +17,7 @@ from dagster_dbt import DagsterDbtTranslator
 from dagster_dbt.asset_utils import get_updated_cli_invocation_params_for_context
 from dagster_dbt.core.dbt_cli_event import DbtCoreCliEventMessage
 
+from voiceai_assets.checks.structure import FailedNode
 from voiceai_assets.instance import environment
 from voiceai_assets.settings import Settings
 from voiceai_assets.versions import DBT_PROJECT, dbt_project_version
@@ -30,7 +31,11 @@ Event = dict[str, Any]
 
 
 class DbtError(RuntimeError):
-    """A dbt call failed; the message holds what dbt said."""
+    """A dbt call failed; the message holds what dbt said, ``nodes`` what failed in it."""
+
+    def __init__(self, message: str, nodes: Sequence[FailedNode] = ()) -> None:
+        super().__init__(message)
+        self.nodes = tuple(nodes)
 
 
 class DbtCalls:
@@ -137,9 +142,22 @@ def _call(arguments: Sequence[str], target: Path, manifest: Any = None) -> tuple
         return heard, None
     errors = [event["info"]["msg"] for event in heard if event["info"]["level"] == "error"]
     said = "\n".join(errors[-20:]) or str(done.exception)
-    failure = DbtError(f"dbt {arguments[0]} failed: {said}")
+    failure = DbtError(f"dbt {arguments[0]} failed: {said}", _failed_nodes(getattr(done.result, "results", [])))
     failure.__cause__ = done.exception
     return heard, failure
+
+
+def _failed_nodes(results: Sequence[Any]) -> list[FailedNode]:
+    """Of the results of a build, those that did not succeed; what was skipped because of them is not among them."""
+    tables = {r.node.unique_id: f"{r.node.schema}/{r.node.name}" for r in results if hasattr(r.node, "schema")}
+    found = []
+    for r in results:
+        if r.status in {"fail", "error", "runtime error"}:
+            about = getattr(r.node, "attached_node", None) or next(iter(r.node.depends_on.nodes), "")
+            is_test = r.node.resource_type == "test"
+            table = tables.get(about if is_test else r.node.unique_id, about.rsplit(".", 1)[-1])
+            found.append(FailedNode(r.node.name, table, r.status == "fail", r.failures or 0, r.message or ""))
+    return found
 
 
 def parsing_environment() -> dict[str, str]:

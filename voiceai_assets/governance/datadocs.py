@@ -36,7 +36,7 @@ _OUTSIDE = re.compile(
 _QUERY = """
 select distinct on (r.asset, r.check_name, r.day) r.asset, r.check_name, r.day::text, r.load_id, r.status, r.severity,
   r.description, r.observed, r.expected, r.checked_at, r.suite_version
-from governance.quality_results r where r.day between %s and %s
+from governance.quality_results r where r.day between %s and %s and r.suite_version <> 'dbt'
 order by r.asset, r.check_name, r.day desc, r.checked_at desc
 """
 

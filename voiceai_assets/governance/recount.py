@@ -21,7 +21,7 @@ from psycopg import sql
 from voiceai_assets.contracts import DATASETS
 from voiceai_assets.governance.findings import Finding, remark
 from voiceai_assets.lake.erasure import connected
-from voiceai_assets.lake.inbox import IndexedFile, sha256_of
+from voiceai_assets.lake.inbox import files_by_day, sha256_of
 from voiceai_assets.lake.parquet import from_parquet
 from voiceai_assets.lake.refine import LakeDay, LandingChangedError, Refinery
 from voiceai_assets.lake.texts import drop_texts
@@ -53,7 +53,7 @@ class Recount:
         """Read into ``scratch``, which is somebody else's to remove."""
         self._pipeline, self._scratch = pipeline, scratch
         settings = pipeline.settings
-        self._files = {file.path: file for file in pipeline.files()}
+        self._by_day = files_by_day(pipeline.files())
         self._sha256: dict[str, str | None] = {}
         pseudonymise = load_pseudonymiser(settings)
         with pipeline.warehouse.connect() as connection:
@@ -105,7 +105,7 @@ class Recount:
                 found.append(Finding(place, day, f"is gone; loaded was sha256 {row['sha256']}"))
             else:
                 found.append(Finding(place, day, f"has sha256 {now}; loaded was {row['sha256']}"))
-        late = {f.path for f in self._files.values() if day in f.days} - {row["file"] for row in booked}
+        late = {f.path for f in self._by_day.get(day, ())} - {row["file"] for row in booked}
         if late and is_readable:
             is_readable = False
             names = ", ".join(sorted(late)[:3])
@@ -120,9 +120,9 @@ class Recount:
 
     def _read_again(self, day: str) -> dict[str, str] | None:
         """Read the day's files into the scratch lake; dataset -> load id, or None where landing moved meanwhile."""
-        inputs: list[IndexedFile] = [f for f in self._files.values() if day in f.days]
         try:
-            return {load.dataset: load.load_id for load in self._refinery.refine(day, inputs)}
+            loads = self._refinery.refine(day, self._by_day.get(day, ()))
+            return {load.dataset: load.load_id for load in loads}
         except (OSError, LandingChangedError):
             return None
 

@@ -5,11 +5,11 @@ Belongs here: which days go together. Does not belong here: what happens to a da
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, closing
 
-from voiceai_assets.lake.inbox import IndexedFile
+from voiceai_assets.lake.inbox import IndexedFile, files_by_day
 from voiceai_assets.lake.refine import DayLoad, LandingChangedError, Refinery
 
 #: Of files, above which DuckDB keeps both cores busy with one day, and two days would need twice its memory.
@@ -26,14 +26,14 @@ def refine_abreast(
         files: the index of landing.
         make: a refinery for some of the days.
     """
+    by_day = files_by_day(files)
     with ExitStack() as stack:
         under_way: dict[Future[list[DayLoad]], str] = {}
-        for share in shares(days, files):
+        for share in shares(days, by_day):
             refinery = stack.enter_context(closing(make(share)))
             pool = stack.enter_context(ThreadPoolExecutor(1))
             for day in share:
-                inputs = [file for file in files if day in file.days]
-                under_way[pool.submit(refinery.refine, day, inputs)] = day
+                under_way[pool.submit(refinery.refine, day, by_day.get(day, []))] = day
         stack.callback(lambda: [future.cancel() for future in under_way])  # whoever asks for no more waits for no more
         for future in as_completed(under_way):
             day = under_way[future]
@@ -43,14 +43,13 @@ def refine_abreast(
                 yield day, [], error
 
 
-def shares(days: Sequence[str], files: Sequence[IndexedFile]) -> list[list[str]]:
+def shares(days: Sequence[str], by_day: Mapping[str, Sequence[IndexedFile]]) -> list[list[str]]:
     """The days in two halves; all in one where a day is large, or where both halves would parse the same files."""
     ordered = sorted(days)
     halves = [ordered[: len(ordered) // 2], ordered[len(ordered) // 2 :]]
-    touching = [[file for file in files if not file.days.isdisjoint(half)] for half in halves]
-    shared = sum(file.size_bytes for file in touching[0] if not file.days.isdisjoint(halves[1]))
-    total = sum(file.size_bytes for of_half in touching for file in of_half)
-    largest = max((sum(f.size_bytes for f in files if day in f.days) for day in ordered), default=0)
-    if len(ordered) < 2 or largest > LARGE_DAY_BYTES or 10 * shared > total:
+    first, second = ({f.path: f.size_bytes for day in half for f in by_day.get(day, ())} for half in halves)
+    shared = sum(size for path, size in first.items() if path in second)
+    largest = max((sum(f.size_bytes for f in by_day.get(day, ())) for day in ordered), default=0)
+    if len(ordered) < 2 or largest > LARGE_DAY_BYTES or 10 * shared > sum(first.values()) + sum(second.values()):
         return [ordered] if ordered else []
     return halves

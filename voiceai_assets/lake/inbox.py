@@ -271,6 +271,15 @@ class Refresh:
     waiting: list[str]
 
 
+def files_by_day(files: Iterable[IndexedFile]) -> dict[str, list[IndexedFile]]:
+    """Day -> the files that hold something of it; asked of each file once, because there may be ten thousand."""
+    found: dict[str, list[IndexedFile]] = {}
+    for file in files:
+        for day in file.days:
+            found.setdefault(day, []).append(file)
+    return found
+
+
 def input_fingerprint(dataset: str, files: Iterable[IndexedFile], *, timezone: str, key_id: str) -> str:
     """Name of a dataset's input on a day: the load id of the rows it will produce.
 

@@ -347,6 +347,14 @@ def record_results(
     )
 
 
+def forget_results(connection: Connection, days: Sequence[str], suite_version: str) -> None:
+    """Delete what was found before that is found anew, or not at all, by what comes next."""
+    connection.execute(
+        "delete from governance.quality_results where day = any(%s::date[]) and suite_version = %s",
+        [list(days), suite_version],
+    )
+
+
 def _json(value: Any) -> str:
     """Samples may hold dates and decimals."""
     return json.dumps(value, default=str)
