@@ -84,7 +84,6 @@ class Validator:
             queries = [rule for rule in doubtful if _is_query(rule)]
             first |= self._run(batch, suite, [rule for rule in doubtful if rule not in queries], days, "SUMMARY")
             first |= self._run(batch, suite, queries, days, "COMPLETE")
-        if len(days) == 1:
             found[days[0]] |= first
             return
         for day in days:
