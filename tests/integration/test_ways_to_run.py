@@ -25,7 +25,7 @@ from rich.console import Console
 from tests.integration.clean_day import datasets, filled
 from tests.integration.world import World
 from voiceai_assets.checks import reviewed
-from voiceai_assets.checks.suites import MARTS, all_suites
+from voiceai_assets.checks.suites import MARTS, Suite, all_suites
 from voiceai_assets.cli.days import show_status
 
 pytestmark = pytest.mark.slow  # seven runs of a world with every dataset
@@ -122,7 +122,7 @@ class Ways:
 
     def spoil(self, day: str, defect: Defect) -> None:
         """A trigger that plays the part of a faulty model."""
-        suite = next(s for s in all_suites() if s.suite == defect.check.split(".")[0])
+        suite = _suite_of(defect)
         self.world.spoil(filled(suite.table), suite.day_column, day, defect.spoils)
 
     def look(self) -> None:
@@ -130,13 +130,21 @@ class Ways:
         live = "select distinct day::text as day from governance.publications where is_live"
         visible = {row["day"] for row in self.world.query(live)}
         for day in self.days:
-            status, checks = self.world.status(day), [r["check"] for r in self.world.reasons(day)]
+            status, reasons = self.world.status(day), self.world.reasons(day)
+            checks = [r["check"] for r in reasons]
             defect = self.defects.get(day)
             wanted = "certified" if defect is None else "certified with warnings" if defect.is_warning else "blocked"
             assert status == wanted, (day, defect, checks)
             assert (day in visible) == (wanted != "blocked"), day
-            if defect:  # where dbt's tests of structure forbid it, too, they come first and no suite is asked
-                assert checks[0] == defect.check or (defect.spoils and checks[0].startswith("dbt.")), (day, checks)
+            if defect and defect.spoils and checks[0].startswith("dbt."):
+                # dbt's tests of structure forbid it, too: they come first, and no suite is asked
+                assert reasons[0]["asset"] == "/".join(_suite_of(defect).asset), (day, reasons[0])
+            elif defect:
+                assert checks[0] == defect.check, (day, checks)
+
+
+def _suite_of(defect: Defect) -> Suite:
+    return next(s for s in all_suites() if s.suite == defect.check.split(".")[0])
 
 
 @pytest.fixture(scope="module")

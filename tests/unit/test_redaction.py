@@ -520,7 +520,7 @@ _ENDS = [
 ]
 
 
-def test_a_million_turns_without_secrets_pass_quickly() -> None:
+def test_of_a_million_turns_without_secrets_none_is_suspected() -> None:
     """Two columns, one thread; prints what it measured (pytest -s)."""
     texts = [f"{_STARTS[i % len(_STARTS)]} {_ENDS[5 * i % len(_ENDS)]}" for i in range(1_000_000)]
     columns = [pa.array(texts), pa.array(reversed(texts))]

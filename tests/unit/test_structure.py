@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
+from voiceai_assets.assets.dbt_calls import _failed_nodes
 from voiceai_assets.checks import structure
 from voiceai_assets.checks.gate import Recorded, Status, decide
 from voiceai_assets.checks.structure import FailedNode
@@ -35,3 +38,35 @@ def test_a_model_that_could_not_be_built_is_no_bad_data() -> None:
 
 def test_what_was_found_of_another_load_demands_nothing() -> None:
     assert structure.demanded(recorded(TEST, load_id="before"), "now") == []
+
+
+def test_what_failed_names_its_table_and_what_was_skipped_is_not_among_it() -> None:
+    """A seed depends on no node, and a test in a file of its own is attached to none."""
+    fact = SimpleNamespace(unique_id="model.v.fact", name="fact", schema="marts", resource_type="model")
+    seed = SimpleNamespace(unique_id="seed.v.prices", name="prices", schema="reference", resource_type="seed")
+    exposure = SimpleNamespace(unique_id="exposure.v.page", name="page", resource_type="exposure")
+    attached = SimpleNamespace(
+        unique_id="test.v.a", name="a", schema="tests", resource_type="test", attached_node="model.v.fact"
+    )
+    alone = SimpleNamespace(
+        unique_id="test.v.b",
+        name="b",
+        schema="tests",
+        resource_type="test",
+        depends_on=SimpleNamespace(nodes=["model.v.x"]),
+    )
+    results = [
+        SimpleNamespace(node=node, status=status, failures=failures, message="said")
+        for node, status, failures in (
+            (fact, "success", None),
+            (seed, "error", None),
+            (exposure, "skipped", None),
+            (attached, "fail", 2),
+            (alone, "error", None),
+        )
+    ]
+    assert _failed_nodes(results) == [
+        FailedNode("prices", "reference/prices", is_finding=False, count=0, message="said"),
+        FailedNode("a", "marts/fact", is_finding=True, count=2, message="said"),
+        FailedNode("b", "x", is_finding=False, count=0, message="said"),
+    ]

@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -150,14 +150,19 @@ def _call(arguments: Sequence[str], target: Path, manifest: Any = None) -> tuple
 def _failed_nodes(results: Sequence[Any]) -> list[FailedNode]:
     """Of the results of a build, those that did not succeed; what was skipped because of them is not among them."""
     tables = {r.node.unique_id: f"{r.node.schema}/{r.node.name}" for r in results if hasattr(r.node, "schema")}
-    found = []
-    for r in results:
-        if r.status in {"fail", "error", "runtime error"}:
-            about = getattr(r.node, "attached_node", None) or next(iter(r.node.depends_on.nodes), "")
-            is_test = r.node.resource_type == "test"
-            table = tables.get(about if is_test else r.node.unique_id, about.rsplit(".", 1)[-1])
-            found.append(FailedNode(r.node.name, table, r.status == "fail", r.failures or 0, r.message or ""))
-    return found
+    return [
+        FailedNode(r.node.name, _table_of(r.node, tables), r.status == "fail", r.failures or 0, r.message or "")
+        for r in results
+        if r.status in {"fail", "error", "runtime error"}
+    ]
+
+
+def _table_of(node: Any, tables: Mapping[str, str]) -> str:
+    """The table that a node is, or that a test is about."""
+    about = node.unique_id
+    if node.resource_type == "test":  # a test of its own file is attached to no model
+        about = getattr(node, "attached_node", None) or next(iter(node.depends_on.nodes), about)
+    return tables.get(about, about.rsplit(".", 1)[-1])
 
 
 def parsing_environment() -> dict[str, str]:

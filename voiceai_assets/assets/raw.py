@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from voiceai_assets.assets.common import ONE_RUN_PER_RANGE, OWNERS, PipelineResource, load_metadata
+from voiceai_assets.assets.common import ONE_RUN_PER_RANGE, OWNERS, PipelineResource, load_metadata, remember
 from voiceai_assets.assets.landing import TURN_FILES
 from voiceai_assets.contracts import DATASETS
 from voiceai_assets.contracts.fields import Contract
@@ -40,12 +40,14 @@ def raw_assets(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
 
     @dg.multi_asset(name="load_raw", specs=specs, partitions_def=partitions, backfill_policy=ONE_RUN_PER_RANGE)
     def load_raw(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[PipelineResource]) -> Iterator[Any]:
+        said: dict[dg.AssetKey, dict[str, dict[str, Any]]] = {}
         for day, loads in pipeline.pipeline.load_days(context.partition_keys):
             pipeline.on_day("load", day)
             if not loads:
                 context.log.error(f"{day} is not in the lake as landing has it now; it is left unloaded")
             for load in loads:
-                context.add_asset_metadata(load_metadata(load), asset_key=raw_key(load.dataset), partition_key=day)
+                said.setdefault(raw_key(load.dataset), {})[day] = load_metadata(load)
+        remember(context, said)
         for spec in specs:
             yield dg.MaterializeResult(asset_key=spec.key)
 

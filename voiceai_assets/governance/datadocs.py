@@ -21,6 +21,7 @@ from typing import Any
 import psycopg
 from markupsafe import Markup
 
+from voiceai_assets.checks.structure import DBT
 from voiceai_assets.checks.suites import MEASURED
 from voiceai_assets.pages import templates
 from voiceai_assets.warehouse import ledger
@@ -36,7 +37,7 @@ _OUTSIDE = re.compile(
 _QUERY = """
 select distinct on (r.asset, r.check_name, r.day) r.asset, r.check_name, r.day::text, r.load_id, r.status, r.severity,
   r.description, r.observed, r.expected, r.checked_at, r.suite_version
-from governance.quality_results r where r.day between %s and %s and r.suite_version <> 'dbt'
+from governance.quality_results r where r.day between %s and %s and r.suite_version <> %s
 order by r.asset, r.check_name, r.day desc, r.checked_at desc
 """
 
@@ -44,7 +45,7 @@ order by r.asset, r.check_name, r.day desc, r.checked_at desc
 def write_data_docs(connection: Connection, first: date, last: date, folder: Path) -> int:
     """Write the site anew; returns how many days of suites it shows."""
     grouped: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
-    for row in ledger.rows(connection, _QUERY, [first, last]):
+    for row in ledger.rows(connection, _QUERY, [first, last, DBT]):
         key = (row["day"], row["asset"], row["check_name"].split(".", 1)[0])
         grouped.setdefault(key, []).append(row)
     shown = dict(sorted(grouped.items(), reverse=True)[:MOST_PAGES])
