@@ -138,16 +138,11 @@ class World:
 
     def run(self, first: str, last: str | None = None, *, job: str = "daily_job") -> dg.ExecuteInProcessResult:
         """Run a job for a day or, as one run, for a range of days."""
-        tags = DayRange(first, last or first).tags
+        # by tag, as the daemon does: of a job of checks alone Dagster knows no asset whose partitions a key could be of
         return (
             self.definitions()
             .resolve_job_def(job)
-            .execute_in_process(
-                instance=self.instance,
-                raise_on_error=False,
-                partition_key=tags.get("dagster/partition"),
-                tags={key: value for key, value in tags.items() if key != "dagster/partition"},
-            )
+            .execute_in_process(instance=self.instance, raise_on_error=False, tags=DayRange(first, last or first).tags)
         )
 
     def run_unpartitioned(self, job: str) -> dg.ExecuteInProcessResult:
