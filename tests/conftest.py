@@ -8,6 +8,10 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("unhurried", settings(), deadline=None)  # of a loaded machine no test may fail
+settings.load_profile("unhurried")
 
 #: Homes lie in memory where there is room: a test commits thousands of times, and a disk takes 8 ms for each.
 _MEMORY = Path("/dev/shm")

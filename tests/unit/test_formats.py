@@ -171,7 +171,7 @@ cells = st.text(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(rows=st.lists(st.tuples(cells, cells, cells), min_size=1, max_size=8), quote=st.booleans())
 def test_whatever_a_csv_writer_wrote_is_read_back(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str, str]], quote: bool
@@ -185,7 +185,7 @@ def test_whatever_a_csv_writer_wrote_is_read_back(
     assert [(r["a"] or "", r["b"] or "", r["c"] or "") for r in records_of(path)] == rows
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(content=st.binary(max_size=200))
 def test_no_bytes_make_the_reader_raise_anything_but_its_own_error(
     tmp_path_factory: pytest.TempPathFactory, content: bytes
@@ -202,7 +202,7 @@ def test_no_bytes_make_the_reader_raise_anything_but_its_own_error(
 
 
 @example(content='a","\n"\n,')  # a quote that opens nothing, beside a delimiter
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(content=st.text(alphabet='ab,"\n', max_size=80))
 def test_fast_and_slow_reading_agree(tmp_path_factory: pytest.TempPathFactory, content: str) -> None:
     data = content.encode()

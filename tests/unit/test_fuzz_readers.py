@@ -27,7 +27,7 @@ from voiceai_assets.privacy.pseudonyms import Pseudonymiser
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "100"))
-fuzzed = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+fuzzed = settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
 DAYS = ("2026-08-01", "2026-08-02")
 COLUMNS = ("session_id", "turn_number", "timestamp", "user_id", "user_text", "asr_confidence", "extra")
 BLANK = b" \t\r\v\f"

@@ -88,7 +88,7 @@ def test_an_archive_that_breaks_off_says_so(tmp_path: Path) -> None:
     assert lines_of(path)[-1][2] == "truncated_archive"
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"])), max_size=20))
 def test_no_line_is_lost_and_only_nul_is_altered(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> None:
     path = tmp_path_factory.mktemp("lines") / "x.jsonl"
@@ -184,7 +184,7 @@ _JSON = st.recursive(
 _NAMES = st.sampled_from(["session_id", "turn_number", "timestamp", "asr_confidence", "derived", "extra", "speaker"])
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(st.lists(st.dictionaries(_NAMES | st.text(max_size=5), _JSON, max_size=6), min_size=1, max_size=8))
 def test_whatever_json_arrives_each_record_gives_one_row(
     tmp_path_factory: pytest.TempPathFactory, records: list[dict[str, Any]]

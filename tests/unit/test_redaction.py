@@ -19,7 +19,7 @@ from voiceai_assets.privacy.numbers import REGIONS
 from voiceai_assets.privacy.records import redact_json, redact_record, redact_row
 from voiceai_assets.privacy.redaction import redact, suspects
 
-THOROUGH = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+THOROUGH = settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow])
 
 RECOGNISED = [
     # phone numbers

@@ -48,7 +48,7 @@ def _cut_by_the_adapter(db: duckdb.DuckDBPyConnection, transcript: str) -> list[
     return [Turn(names[speaker], text) for speaker, text in db.execute(query, [transcript]).fetchall() if text]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(transcript=st.lists(st.sampled_from(PIECES), max_size=12).map("".join))
 def test_the_adapter_cuts_the_same_turns(adapter: duckdb.DuckDBPyConnection, transcript: str) -> None:
     assert turns(transcript) == _cut_by_the_adapter(adapter, transcript)

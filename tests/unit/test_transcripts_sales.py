@@ -106,7 +106,7 @@ def test_where_nobody_is_named_nothing_is_known() -> None:
 # -- properties --------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(TURNS)
 def test_what_is_accepted_or_reversed_was_offered_and_nothing_is_negative(turns: list[Turn]) -> None:
     found = sales(turns)
@@ -117,7 +117,7 @@ def test_what_is_accepted_or_reversed_was_offered_and_nothing_is_negative(turns:
         assert found.is_converted
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(SPEECH, max_size=8))
 def test_an_agent_alone_sells_nothing(speeches: list[str]) -> None:
     found = sales([Turn(Speaker.AGENT, text) for text in speeches])
@@ -125,7 +125,7 @@ def test_an_agent_alone_sells_nothing(speeches: list[str]) -> None:
     assert all(sums.accepted == 0 for sums in found.sums)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text() | st.lists(st.sampled_from(["Agent:", "Customer:", *_WORDS])).map(" ".join))
 def test_any_text_can_be_read(text: str) -> None:
     found = read(text)

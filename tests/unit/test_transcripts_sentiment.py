@@ -48,7 +48,7 @@ def test_who_says_nothing_feels_nothing_that_we_know() -> None:
     assert read("Agent: Hello? Anybody there?").sentiment is None
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.text(max_size=60), max_size=4))
 def test_a_score_lies_between_minus_one_and_one_and_fits_its_mood(texts: list[str]) -> None:
     found = sentiment(texts)
