@@ -50,6 +50,20 @@ def test_bi_reader_cannot_write_or_create(world: World) -> None:
             reader.rollback()
 
 
+def test_a_reader_who_joins_certified_marts_never_waits_for_a_nested_loop(world: World) -> None:
+    """The planner takes a live version for one row, and a loop over few days took as long as hours of real work."""
+    world.land("turns.jsonl", session("a", "2026-08-01T10:00"))
+    assert world.run("2026-08-01").success
+    with world.as_reader() as reader:
+        plan = reader.execute(
+            "explain select count(*) from certified.fact_voice_ai_turns "
+            "join certified.fact_voice_ai_sessions using (session_date, session_id)"
+        ).fetchall()
+    joins = [line for (line,) in plan if "Join" in line or "Nested Loop" in line]
+    assert joins
+    assert not [line for line in joins if "Nested Loop" in line], plan
+
+
 def test_the_ledger_refuses_an_account_that_does_not_add_up(world: World) -> None:
     with pytest.raises(psycopg.errors.CheckViolation):
         world.query(
