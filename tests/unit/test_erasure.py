@@ -30,7 +30,7 @@ from voiceai_assets.lake.erasure import (
     search,
     sessions_of,
 )
-from voiceai_assets.lake.inbox import index_file, scan
+from voiceai_assets.lake.inbox import index_files, scan
 from voiceai_assets.lake.mending import CannotMendError, remove
 from voiceai_assets.lake.people import PEOPLE, session_fields
 from voiceai_assets.lake.refine import DayLoad, LakeDay, Refinery, with_erasures
@@ -330,7 +330,7 @@ def refined(tmp_path: Path, marks: Tombstones = NOBODY, *, texts_from: str | Non
     """Refine the day's turns of everything in landing."""
     landing, lake = tmp_path / "landing", tmp_path / "lake"
     with duckdb.connect() as connection:
-        files = [index_file(landing, stat, connection) for stat in scan(landing)]
+        files = index_files(landing, list(scan(landing)), connection)
     refinery = Refinery(landing, lake, "UTC", KEY, [DAY], tombstones=marks, texts_from=texts_from)
     try:
         return next(load for load in refinery.refine(DAY, files) if load.dataset == "turns")

@@ -7,6 +7,7 @@ rows (``typing``, ``refine``), the table that remembers all this (``warehouse.le
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -16,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path, PurePosixPath
+from typing import TypeAlias
 
 import duckdb
 
@@ -23,6 +25,7 @@ from voiceai_assets.adapters import adapter_for, tables_for
 from voiceai_assets.adapters.base import Table
 from voiceai_assets.contracts import DATASETS
 from voiceai_assets.lake.companions import companions_of, lookup_table
+from voiceai_assets.lake.gathering import gather
 from voiceai_assets.lake.reading import UnreadableFileError, read_blocks
 from voiceai_assets.lake.reading.block import Block
 from voiceai_assets.lake.typing import days_sql, known_columns, missing_columns
@@ -30,6 +33,8 @@ from voiceai_assets.privacy import redaction
 
 #: Names under which tools write a file before they rename it; never read.
 UNFINISHED = (".part", ".tmp", ".partial", ".crdownload", "~")
+#: Records by dataset and ISO day, or None where a record has no day of its own.
+_Counts: TypeAlias = Counter[tuple[str, str | None]]
 _DAY_IN_NAME = re.compile(r"(?<!\d)(\d{4})-?(\d{2})-?(\d{2})(?!\d)")
 
 
@@ -116,26 +121,28 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def index_file(landing: Path, stat: FileStat, db: duckdb.DuckDBPyConnection) -> IndexedFile:
-    """Look into one file: checksum and records by dataset and day; ``db`` carries the zone of naive time stamps.
+def index_files(landing: Path, stats: Sequence[FileStat], db: duckdb.DuckDBPyConnection) -> list[IndexedFile]:
+    """Look into files: checksum and records by dataset and day; ``db`` carries the zone of naive time stamps.
 
     Never raises for bad content: what cannot be read becomes ``problem``.
     """
+    counted = _count_days(landing, [stat.path for stat in stats if tables_for(stat.path)], db)
+    return [_indexed(landing, stat, counted.get(stat.path), db) for stat in stats]
+
+
+def _indexed(
+    landing: Path, stat: FileStat, counts: _Counts | UnreadableFileError | None, db: duckdb.DuckDBPyConnection
+) -> IndexedFile:
     folder = PurePosixPath(stat.path).parts[0]
     file = IndexedFile(stat.path, folder, stat.size_bytes, stat.mtime_ns, sha256_of(landing / stat.path))
-    tables = tables_for(stat.path)
-    if not tables:
+    if counts is None:
         return replace(file, problem=_why_nobody_reads(stat.path))
-    empty: dict[str, dict[str, int]] = {table.contract.dataset: {} for table in tables}
+    rows: dict[str, dict[str, int]] = {table.contract.dataset: {} for table in tables_for(stat.path)}
     companions = {path: sha256_of(landing / path) for path in companions_of(landing, stat.path)}
-    try:
-        counts = _count_days(landing, stat.path, db)
-    except UnreadableFileError as error:
-        problem = str(error)
-        return replace(file, problem=problem, rows=empty, home_day=_home_day(stat, {}), companions=companions)
+    if isinstance(counts, UnreadableFileError):
+        return replace(file, problem=str(counts), rows=rows, home_day=_home_day(stat, {}), companions=companions)
     dated = Counter({day: n for (_, day), n in counts.items() if day is not None})
     home = _home_day(stat, dated or _companion_days(landing, stat.path, db))
-    rows = empty
     for (dataset, day), records in counts.items():
         by_day = rows[dataset]
         by_day[day or home] = by_day.get(day or home, 0) + records
@@ -153,22 +160,42 @@ def _why_nobody_reads(path: str) -> str:
     return f"adapter {adapter.name} reads {', '.join(adapter.formats)}{named}, not {parts[-1]!r}"
 
 
-def _count_days(landing: Path, path: str, db: duckdb.DuckDBPyConnection) -> Mapping[tuple[str, str | None], int]:
-    """(dataset, ISO day or None) -> records. What cannot be read at all counts on the first table, without a day."""
-    tables = tables_for(path)
-    lookups = [lookup_table(landing, path, table, db) for table in tables]
-    counts: Counter[tuple[str, str | None]] = Counter()
-    for block in read_blocks(landing / path):
-        for table in tables:
-            if missing := missing_columns(table, block):
-                raise UnreadableFileError(f"{path}: no column {', '.join(missing)}; {_header_of(block, tables)}")
-        db.register("block", block.rows)
-        for table, lookup in zip(tables, lookups, strict=True):
-            query = days_sql(table, block, "block", is_first=table is tables[0], lookup=lookup)
-            for day, records in db.execute(query).fetchall():
-                counts[table.contract.dataset, day.isoformat() if day else None] += records
+def _count_days(
+    landing: Path, paths: Sequence[str], db: duckdb.DuckDBPyConnection
+) -> Mapping[str, _Counts | UnreadableFileError]:
+    """By path, what is counted or why nothing is; what cannot be read at all counts on the first table of a file."""
+    counts: dict[str, _Counts] = {path: Counter() for path in paths}
+    problems: dict[str, UnreadableFileError] = {}
+    for found in gather(readable_blocks(landing, paths, problems)):
+        lookups = [lookup_table(landing, found.path, table, db) for table in found.tables]
+        db.register("block", found.block.rows)
+        for table, lookup in zip(found.tables, lookups, strict=True):
+            query = days_sql(table, found.block, "block", is_first=table is found.tables[0], lookup=lookup)
+            for file, day, records in db.execute(query).fetchall():
+                counts[file][table.contract.dataset, day.isoformat() if day else None] += records
         db.unregister("block")
-    return counts
+    return counts | problems
+
+
+def readable_blocks(
+    landing: Path, paths: Iterable[str], problems: dict[str, UnreadableFileError]
+) -> Iterator[tuple[str, Block]]:
+    """Path and block of each file in turn; a file that cannot be read, or not further, gets its problem instead.
+
+    A file without a required column is one of them. Blocks that came before the problem came to light are not part of
+    anything: whoever reads must drop them.
+    """
+    for path in paths:
+        tables = tables_for(path)
+        try:
+            for block in read_blocks(landing / path):
+                for table in tables:
+                    if missing := missing_columns(table, block):
+                        absent = ", ".join(missing)
+                        raise UnreadableFileError(f"{path}: no column {absent}; {_header_of(block, tables)}")
+                yield path, block
+        except UnreadableFileError as error:
+            problems[path] = error
 
 
 def _header_of(block: Block, tables: Sequence[Table]) -> str:
@@ -189,10 +216,8 @@ def _companion_days(landing: Path, path: str, db: duckdb.DuckDBPyConnection) -> 
         relative = other.relative_to(landing).as_posix()
         if not other.is_file() or other.name.startswith(".") or relative == path or not _has_own_days(relative):
             continue
-        try:
-            days |= {day for _, day in _count_days(landing, relative, db) if day}
-        except UnreadableFileError:
-            continue
+        counts = _count_days(landing, [relative], db)[relative]
+        days |= set() if isinstance(counts, UnreadableFileError) else {day for _, day in counts if day}
     return {min(days): 1} if days else {}
 
 
@@ -229,15 +254,11 @@ def refresh(
     present: dict[str, FileStat] = {stat.path: stat for stat in scan(landing)}
     new = [stat for stat in sorted(present.values()) if _is_news(landing, stat, known)]
     quiet = [stat for stat in new if stat.is_quiet(now, quiet_seconds)]
-    fresh: list[IndexedFile] = []
-    done_bytes = 0
+    before = itertools.accumulate((stat.size_bytes for stat in quiet), initial=0)
+    now_read = [stat for stat, done in zip(quiet, before, strict=False) if limit_bytes is None or done < limit_bytes]
     with duckdb.connect() as db:  # one for all files: opening it costs more than reading a small file
         db.execute(f"SET TimeZone = '{timezone}'; SET enable_progress_bar = false")
-        for stat in quiet:
-            if limit_bytes is not None and done_bytes >= limit_bytes:
-                break
-            fresh.append(index_file(landing, stat, db))
-            done_bytes += stat.size_bytes
+        fresh = index_files(landing, now_read, db)
     return Refresh(
         fresh=fresh,
         gone=[path for path in known if path not in present],

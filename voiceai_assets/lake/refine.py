@@ -16,24 +16,24 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import TypeVar
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple, TypeVar
 
 import duckdb
 import psutil
 import pyarrow as pa
 
 from voiceai_assets.adapters import tables_for
-from voiceai_assets.adapters.base import Table
 from voiceai_assets.contracts import DATASETS
 from voiceai_assets.contracts.fields import Contract, Kind
 from voiceai_assets.lake.companions import lookup_table
-from voiceai_assets.lake.inbox import IndexedFile, input_fingerprint, stat_of
+from voiceai_assets.lake.gathering import Gathered, gather, with_constant
+from voiceai_assets.lake.inbox import IndexedFile, input_fingerprint, readable_blocks, stat_of
 from voiceai_assets.lake.people import ERASED, ERASED_MESSAGE, erased_sql, names_people
 from voiceai_assets.lake.reading import Block, UnreadableFileError, read_blocks
 from voiceai_assets.lake.reading.block import literal, quoted
 from voiceai_assets.lake.texts import drop_texts
-from voiceai_assets.lake.typing import known_columns, missing_columns, narrowed, typed_rows_sql
+from voiceai_assets.lake.typing import known_columns, narrowed, typed_rows_sql
 from voiceai_assets.privacy.pseudonyms import Pseudonymiser
 from voiceai_assets.privacy.records import redact_json, redact_record, redact_row
 from voiceai_assets.privacy.redaction import redact, suspects
@@ -49,6 +49,14 @@ R = TypeVar("R")
 
 class LandingChangedError(RuntimeError):
     """A file changed between being indexed and being read; running the day again reads the new content."""
+
+
+class _End(NamedTuple):
+    """How a file ends: line of its last record, and what its last block says."""
+
+    last_line: int
+    is_cut_off: bool
+    is_damaged: bool
 
 
 @dataclass(frozen=True)
@@ -201,15 +209,15 @@ class Refinery:
             LandingChangedError: when a file is no longer the one that was indexed.
         """
         inputs = sorted((f for f in files if f.home_day is not None), key=lambda f: f.path)
-        for file in inputs:
-            self._ensure_parsed(file)
+        self._ensure_parsed(inputs)
         loads = [
             self._refine_dataset(contract, day, [f for f in inputs if f.feeds(contract.dataset, day)])
             for contract in DATASETS.values()
             if self._is_due(contract.dataset, day, inputs)
         ]
         self._pending = [d for d in self._pending if d != day]
-        self._forget(f for f in inputs if not any(d in f.days for d in self._pending))
+        pending = frozenset(self._pending)
+        self._forget([f.path for f in inputs if pending.isdisjoint(f.days)])
         return loads
 
     def close(self) -> None:
@@ -245,52 +253,60 @@ class Refinery:
             f"refusal VARCHAR[], text VARCHAR, {columns}, {contract.day_column} DATE, invalid_fields VARCHAR[])"
         )
 
-    def _ensure_parsed(self, file: IndexedFile) -> None:
-        if file.path in self._truncated:
-            return
-        tables = tables_for(file.path)
-        last: Block | None = None
+    def _ensure_parsed(self, files: Sequence[IndexedFile]) -> None:
+        """Read what was not read yet; all of it or, where something goes wrong, nothing."""
+        new = {f.path: f for f in files if f.path not in self._truncated}
+        ends: dict[str, _End] = {}
+        problems: dict[str, UnreadableFileError] = {}
         try:
-            lookups = [lookup_table(self._landing, file.path, table, self._db) for table in tables]
-            for block in _read_ahead(read_blocks(self._landing / file.path)):
-                self._parse(file, block, list(zip(tables, lookups, strict=True)))
-                last = block if block.rows.num_rows else last
-                if block.delimiter:
-                    self._headers[file.path] = (block.columns or (), block.delimiter)
-        except UnreadableFileError as error:
-            self._forget([file])
-            self._problems[file.path] = file.problem or str(error)
-        now = stat_of(self._landing, file.path)
-        if now != file.stat:
-            self._forget([file])
-            raise LandingChangedError(f"{file.path} changed while it was being read; run the day again")
-        self._truncated[file.path] = last is not None and self._is_truncated(file.path, tables[0].contract, last)
+            for found in _read_ahead(gather(self._blocks(new, ends, problems))):
+                self._parse(found)
+            if changed := next((path for path, f in new.items() if stat_of(self._landing, path) != f.stat), None):
+                raise LandingChangedError(f"{changed} changed while it was being read; run the day again")
+        except Exception:
+            self._forget(list(new))
+            raise
+        self._truncated |= self._which_break_off(new, ends)
+        self._drop(list(problems))
+        self._problems |= {path: new[path].problem or str(error) for path, error in problems.items()}
         if self._tombstones:
-            for table in tables:
-                self._refuse_erased(file.path, table.contract, self._tombstones)
+            self._refuse_erased(list(new), self._tombstones)
 
-    def _refuse_erased(self, path: str, contract: Contract, tombstones: Tombstones) -> None:
+    def _blocks(
+        self, files: Mapping[str, IndexedFile], ends: dict[str, _End], problems: dict[str, UnreadableFileError]
+    ) -> Iterator[tuple[str, Block]]:
+        """Blocks of files in turn, and besides the header of each, how it ends, and why it cannot be read."""
+        for path, block in readable_blocks(self._landing, files, problems):
+            if block.delimiter:
+                self._headers[path] = (block.columns or (), block.delimiter)
+            if block.rows.num_rows:
+                ends[path] = _End(block.last_line, block.is_cut_off, block.is_damaged)
+            yield path, with_constant(block, "home_day", files[path].home_day or "")
+
+    def _refuse_erased(self, paths: Sequence[str], tombstones: Tombstones) -> None:
         """Records of the forgotten are refused without their text, those that could not be read as well."""
-        parsed, of_file = _parsed(contract), f"source_file = {literal(path)}"
-        refuse = f"UPDATE {parsed} SET refusal = [{literal(ERASED)}, {literal(ERASED_MESSAGE)}], text = NULL"
-        if names_people(contract):
-            relation = f"(SELECT * FROM {parsed} WHERE {of_file})"
-            condition = erased_sql(self._db, relation, contract, tombstones.has_person, tombstones)
-            if condition is not None:
-                self._db.execute(f"{refuse} WHERE {of_file} AND {condition}")
-        unread = f"SELECT line, text FROM {parsed} WHERE {of_file} AND text IS NOT NULL"  # refused, and not as theirs
-        lines = [line for line, text in self._db.execute(unread).fetchall() if tombstones.named_in(text)]
-        if lines:
-            self._db.execute(f"{refuse} WHERE {of_file} AND text IS NOT NULL AND list_contains(?, line)", [lines])
+        for contract, those in self._by_contract(paths).items():
+            parsed, of_files = _parsed(contract), f"source_file IN ({_literals(those)})"
+            refuse = f"UPDATE {parsed} SET refusal = [{literal(ERASED)}, {literal(ERASED_MESSAGE)}], text = NULL"
+            if names_people(contract):
+                relation = f"(SELECT * FROM {parsed} WHERE {of_files})"
+                condition = erased_sql(self._db, relation, contract, tombstones.has_person, tombstones)
+                if condition is not None:
+                    self._db.execute(f"{refuse} WHERE {of_files} AND {condition}")
+            unread = (
+                f"SELECT rowid, text FROM {parsed} WHERE {of_files} AND text IS NOT NULL"  # refused for another reason
+            )
+            theirs = [row for row, text in self._db.execute(unread).fetchall() if tombstones.named_in(text)]
+            if theirs:
+                self._db.execute(f"{refuse} WHERE rowid IN ({', '.join(map(str, theirs))})")
 
-    def _parse(self, file: IndexedFile, block: Block, tables: Sequence[tuple[Table, str | None]]) -> None:
+    def _parse(self, found: Gathered) -> None:
+        block = found.block
         self._db.register("block", block.rows)
         keys = self._keys_of(block)
-        has_unknown_keys = not keys <= frozenset().union(*(known_columns(table) for table, _ in tables))
-        for table, lookup in tables:
-            if missing := missing_columns(table, block):
-                raise UnreadableFileError(f"{file.path}: no column {', '.join(missing)}")
-            is_first = table is tables[0][0]
+        has_unknown_keys = not keys <= frozenset().union(*(known_columns(table) for table in found.tables))
+        for table in found.tables:
+            is_first = table is found.tables[0]
             contract = table.contract
             self._filled.add(contract.dataset)
             names = ", ".join(quoted(f.name) for f in contract.fields)
@@ -301,13 +317,15 @@ class Refinery:
                 is_first=is_first,
                 # kept once, also where one record becomes several rows
                 has_unknown_keys=(is_first or table.explode is None) and has_unknown_keys,
-                lookup=lookup,
+                lookup=lookup_table(self._landing, found.path, table, self._db),
+                kept=("file", "home_day"),
             )
             day = contract.day_column
             self._db.execute(
-                f"INSERT INTO {_parsed(contract)} BY NAME SELECT ? AS source, ? AS source_file, line, refusal, text, "
-                f"{names}, coalesce({day}, CAST(? AS DATE)) AS {day}, invalid_fields FROM ({query})",
-                [file.adapter, file.path, file.home_day],
+                f"INSERT INTO {_parsed(contract)} BY NAME "
+                f"SELECT ? AS source, file AS source_file, line, refusal, text, {names}, "
+                f"coalesce({day}, CAST(home_day AS DATE)) AS {day}, invalid_fields FROM ({query})",
+                [PurePosixPath(found.path).parts[0]],
             )
         self._db.unregister("block")
 
@@ -318,35 +336,54 @@ class Refinery:
         query = f"SELECT DISTINCT unnest({block.keys_sql}) FROM block WHERE problem IS NULL"
         return frozenset(key for (key,) in self._db.execute(query).fetchall())
 
-    def _is_truncated(self, path: str, contract: Contract, last: Block) -> bool:
+    def _which_break_off(self, paths: Iterable[str], ends: Mapping[str, _End]) -> dict[str, bool]:
         """A file breaks off when its archive does, or when its last record has neither an end nor a whole content."""
-        if last.is_damaged or not last.is_cut_off:
-            return last.is_damaged
-        refused = self._db.execute(
-            f"SELECT refusal[1] IN ('unreadable', 'wrong_shape') FROM {_parsed(contract)} "
-            "WHERE source_file = ? AND line = ?",
-            [path, last.last_line],
-        ).fetchall()  # one record may have become many rows, and a result that is not read to its end blocks DuckDB
-        return any(is_refused for (is_refused,) in refused)
+        found = {path: path in ends and ends[path].is_damaged for path in paths}
+        open_ended = [path for path, end in ends.items() if end.is_cut_off and not end.is_damaged]
+        for contract, those in self._by_contract(open_ended, first_only=True).items():
+            last = pa.table({"file": those, "line": [ends[path].last_line for path in those]})
+            self._db.register("last_records", last)
+            refused = self._db.execute(
+                f"SELECT DISTINCT file FROM last_records r JOIN {_parsed(contract)} p "
+                "ON p.source_file = r.file AND p.line = r.line WHERE p.refusal[1] IN ('unreadable', 'wrong_shape')"
+            ).fetchall()
+            found |= dict.fromkeys((path for (path,) in refused), True)
+            self._db.unregister("last_records")
+        return found
 
-    def _forget(self, files: Iterable[IndexedFile]) -> None:
-        for file in files:
-            for table in tables_for(file.path):
-                self._db.execute(f"DELETE FROM {_parsed(table.contract)} WHERE source_file = ?", [file.path])
-            self._truncated.pop(file.path, None)
-            self._problems.pop(file.path, None)
-        if not self._truncated:  # a deleted row keeps its memory until the table goes
-            for dataset in self._filled:
-                self._create_table(DATASETS[dataset])
-            self._filled.clear()
+    @staticmethod
+    def _by_contract(paths: Iterable[str], *, first_only: bool = False) -> dict[Contract, list[str]]:
+        """The files of each contract; with ``first_only`` of the one that unreadable records are booked on."""
+        found: dict[Contract, list[str]] = {}
+        for path in paths:
+            for table in tables_for(path)[: 1 if first_only else None]:
+                found.setdefault(table.contract, []).append(path)
+        return found
+
+    def _drop(self, paths: Sequence[str]) -> None:
+        for contract, those in self._by_contract(paths).items():
+            self._db.execute(f"DELETE FROM {_parsed(contract)} WHERE source_file IN ({_literals(those)})")
+
+    def _forget(self, paths: Sequence[str]) -> None:
+        for path in paths:
+            self._truncated.pop(path, None)
+            self._problems.pop(path, None)
+        if self._truncated:
+            self._drop(paths)
+            return
+        for dataset in self._filled:  # a deleted row keeps its memory until the table goes
+            self._create_table(DATASETS[dataset])
+        self._filled.clear()
 
     # -- one day ---------------------------------------------------------------------------------------------------
 
     def _select_day(self, contract: Contract, day: str, inputs: Sequence[IndexedFile]) -> None:
         """The day's records; what is written from them is put into reading order as it is written."""
+        paths = [f.path for f in inputs]
+        of_inputs = f" AND source_file IN ({_literals(paths)})" if self._truncated.keys() - set(paths) else ""
         self._db.execute(
             f"CREATE OR REPLACE TEMP VIEW today AS SELECT *, rowid AS position FROM {_parsed(contract)} "
-            f"WHERE {contract.day_column} = DATE '{day}' AND source_file IN ({_literals(f.path for f in inputs)})"
+            f"WHERE {contract.day_column} = DATE '{day}'{of_inputs}"
         )
 
     def _separate_duplicates(self, contract: Contract) -> None:

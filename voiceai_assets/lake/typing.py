@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from voiceai_assets.adapters.base import Table
@@ -72,12 +72,12 @@ def narrowed(table: Table, present: frozenset[str]) -> Table:
 
 
 def days_sql(table: Table, block: Block, relation: str, *, is_first: bool, lookup: str | None) -> str:
-    """Select statement ``(day, records)`` over a block: the days of a table's rows, null where a row has none.
+    """Select statement ``(file, day, records)`` over a block: the days of a table's rows, null where a row has none.
 
     Args:
         table: how its records become rows.
         block: what is read.
-        relation: name under which the block's rows are registered.
+        relation: name under which the block's rows are registered, with a column ``file``.
         is_first: whether records that cannot be read at all are booked on this table (without a day).
         lookup: name of the relation ``(key, day)`` of ``table.day_of``, if it has one.
     """
@@ -90,12 +90,12 @@ def days_sql(table: Table, block: Block, relation: str, *, is_first: bool, looku
         day, join = f"coalesce(l.day, {day})", f"LEFT JOIN {lookup} l ON l.key = k"
     key = table.day_of.by if lookup and table.day_of else "NULL"
     item = f", unnest({table.explode}) AS item" if table.explode else ""
-    unread = "UNION ALL SELECT NULL, count(*) FROM source WHERE s IS NULL HAVING count(*) > 0" if is_first else ""
+    unread = "UNION ALL SELECT file, NULL, count(*) FROM source WHERE s IS NULL GROUP BY 1" if is_first else ""
     return f"""
-WITH source AS MATERIALIZED (SELECT line, {record} AS s FROM {relation}),
-items AS (SELECT line, s{item} FROM source WHERE s IS NOT NULL),
-stamped AS (SELECT {stamp} AS stamp, {key} AS k FROM items WHERE {table.where})
-SELECT {day} AS day, count(*) AS records FROM stamped {join} GROUP BY 1 {unread}"""
+WITH source AS MATERIALIZED (SELECT file, {record} AS s FROM {relation}),
+items AS (SELECT file, s{item} FROM source WHERE s IS NOT NULL),
+stamped AS (SELECT file, {stamp} AS stamp, {key} AS k FROM items WHERE {table.where})
+SELECT file, {day} AS day, count(*) AS records FROM stamped {join} GROUP BY 1, 2 {unread}"""
 
 
 def typed_rows_sql(
@@ -106,6 +106,7 @@ def typed_rows_sql(
     is_first: bool = True,
     has_unknown_keys: bool = True,
     lookup: str | None = None,
+    kept: Sequence[str] = (),
 ) -> str:
     """Select statement over a block: every contract field typed, and what is wrong with a record.
 
@@ -119,6 +120,7 @@ def typed_rows_sql(
         is_first: whether records that cannot be read at all are booked on this table.
         has_unknown_keys: to look for unknown keys record by record takes a quarter of the time; False spares it.
         lookup: name of the relation ``(key, day)`` of ``table.day_of``, if it has one.
+        kept: further columns of the relation that each of a record's rows has, too.
     """
     contract = table.contract
     fields = contract.fields
@@ -137,8 +139,8 @@ def typed_rows_sql(
         day, join, key = f"coalesce(l.day, {own_day})", f"LEFT JOIN {lookup} l ON l.key = day_key", table.day_of.by
     unread = "s IS NULL" if is_first else "false"
     # where the text of a record has to be put together (Parquet), it is for refused ones only
-    carried = block.text_columns
-    carry = ", ".join(carried)
+    carry = ", ".join([*kept, *block.text_columns])
+    places = ", ".join([*kept, "line"])
     return f"""
 WITH source AS MATERIALIZED (
   SELECT line, {carry}, problem,
@@ -160,7 +162,7 @@ WITH source AS MATERIALIZED (
     CASE WHEN {any_wrong} THEN list_filter([{wrong}], lambda name: name IS NOT NULL) END AS wrong
   FROM typed
 )
-SELECT line, refusal, CASE WHEN refusal IS NOT NULL THEN {block.text_sql()} END AS text, {plain},
+SELECT {places}, refusal, CASE WHEN refusal IS NOT NULL THEN {block.text_sql()} END AS text, {plain},
   CASE WHEN wrong IS NOT NULL
        THEN json_merge_patch(coalesce(extra, '{{}}'), coalesce(unknown, '{{}}'),
                              json_object('_invalid', json_merge_patch('{{}}', json_object({wrong_pairs}))))
