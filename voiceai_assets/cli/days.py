@@ -85,9 +85,9 @@ def show_status(pipeline: Pipeline, first: date | None, last: date | None, conso
         console.print("no day is known yet; `voiceai land FOLDER` brings files, `voiceai up` starts with a sample")
     else:
         console.print(_table(found, checks))
-        for row in found:
-            if why := _why(row):
-                console.print(f"{row['day']} [{_colour(row)}]{row['status']}[/]: {escape(why)}")
+        for days in _of_one_kind(found):
+            if why := _why(days):
+                console.print(f"{_span(days)} [{_colour(days[0])}]{days[0]['status']}[/]: {escape(why)}")
         _print_totals(found, console)
         _print_health(health, console)
     print_late_files(pipeline, console)
@@ -119,17 +119,34 @@ def _colour(row: dict[str, Any]) -> str:
     return _COLOURS.get(str(row["status"]), "yellow")
 
 
-def _why(row: dict[str, Any]) -> str:
-    status = str(row["status"])
+def _of_one_kind(found: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Days with the same status and first reason, together; what blocks comes last, where the eye is."""
+    kinds: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in found:
+        reason = row["stale_because"] if row["status"] == "stale" else (row["reasons"] or [{"check": ""}])[0]["check"]
+        kinds.setdefault((str(row["status"]), str(reason)), []).append(row)
+    return [days for (status, _), days in sorted(kinds.items(), key=lambda kind: kind[0][0] == "blocked")]
+
+
+def _span(days: list[dict[str, Any]]) -> str:
+    first, last = days[0]["day"], days[-1]["day"]
+    return f"{first}" if len(days) == 1 else f"{len(days)} days, {first} to {last},"
+
+
+def _why(days: list[dict[str, Any]]) -> str:
+    """What days of one kind wait for; what was observed is that of the first."""
+    row, status = days[0], str(days[0]["status"])
+    run = f"voiceai materialize --from {row['day']}" + (f" --to {days[-1]['day']}" if len(days) > 1 else "")
     if status == "stale":
-        return f"{row['stale_because']}; voiceai materialize --from {row['day']}"
+        return f"{row['stale_because']}; {run}"
     if status == "not loaded":
-        return f"voiceai materialize --from {row['day']}"
+        return run
     reasons = row["reasons"]
     if status == "certified" or not reasons:
         return ""
     more = f" (+{len(reasons) - 1} more)" if len(reasons) > 1 else ""
-    return f"{reasons[0]['text']} [{reasons[0]['check']}]. What next: {reasons[0]['mend']}{more}"
+    first = f"on {row['day']}, " if len(days) > 1 else ""
+    return f"{first}{reasons[0]['text']} [{reasons[0]['check']}]. What next: {reasons[0]['mend']}{more}"
 
 
 def _checks(connection: ledger.Connection) -> dict[date, str]:
