@@ -28,6 +28,8 @@ pytestmark = pytest.mark.slow  # forty-five suites, each asked of two days
 CLEAN, BAD = "2026-08-01", "2026-08-02"
 SUITES = {suite.suite: suite for suite in all_suites()}
 RULES = [(suite, rule) for suite in all_suites() for rule in suite.rules]
+#: What is broken by rows of the suite's own table; the others have tests of their own below.
+PLANTED = [name for name, suite in SUITES.items() if any(defect(suite, rule) for rule in suite.rules)]
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +38,24 @@ def world() -> Iterator[World]:
     made = World(folder / "home", os.environ.get("TEST_DATABASE_URL"))
     land(made, (CLEAN, BAD))
     made.run(CLEAN, BAD)
+    _drop_keys(made)
     yield made
     made.close()
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _drop_keys(world: World) -> None:
+    """A key of a table would refuse the repeated rows that a rule is to find."""
+    with world.pipeline.warehouse.connect() as connection:
+        for table, key in connection.execute(
+            "select conrelid::regclass::text, conname from pg_constraint "
+            "where contype = 'p' and conparentid = 0 and conrelid::regclass::text like 'marts.feature_session_prefix%'"
+        ).fetchall():
+            connection.execute(
+                sql.SQL("alter table {} drop constraint {}").format(
+                    sql.Identifier(*table.split(".")), sql.Identifier(key)
+                )
+            )
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +120,7 @@ def test_a_clean_day_of_every_dataset_is_certified_without_a_warning(world: Worl
     assert empty == [], "a table without rows is no clean case of its rules"
 
 
-@pytest.mark.parametrize("name", SUITES)
+@pytest.mark.parametrize("name", PLANTED)
 def test_each_rule_finds_its_defect_and_passes_the_clean_day(world: World, validator: Validator, name: str) -> None:
     """All defects of a suite on one day, each in rows of its own; the day before stays clean."""
     suite = SUITES[name]

@@ -158,10 +158,12 @@ def _failed_nodes(results: Sequence[Any]) -> list[FailedNode]:
 
 
 def _table_of(node: Any, tables: Mapping[str, str]) -> str:
-    """The table that a node is, or that a test is about."""
+    """The table that a node is, or that a test is about: as Dagster, which shows the test beside that asset."""
     about = node.unique_id
-    if node.resource_type == "test":  # a test of its own file is attached to no model
-        about = getattr(node, "attached_node", None) or next(iter(node.depends_on.nodes), about)
+    if node.resource_type == "test":  # a test of its own file is attached to no model, but says which it is about
+        declared = node.config.meta.get("dagster", {}).get("ref", {}).get("name")
+        of_that_name = [n for n in node.depends_on.nodes if declared and n.endswith(f".{declared}")]
+        about = getattr(node, "attached_node", None) or next(iter([*of_that_name, *node.depends_on.nodes]), about)
     return tables.get(about, about.rsplit(".", 1)[-1])
 
 
