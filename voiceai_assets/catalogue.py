@@ -47,6 +47,7 @@ class Metric:
         unit: share, score, turns, seconds, ms, usd, currency.
         better: up, down or none.
         is_headline: the brief's own wording.
+        rests_on: KPIs of ``certified.contradiction_report`` that it hangs on, separated by blanks.
         owner: who answers for it.
         fingerprint: of all that decides the number, as of this version.
     """
@@ -63,6 +64,7 @@ class Metric:
     unit: str
     better: str
     is_headline: bool
+    rests_on: str
     owner: str
     fingerprint: str
 

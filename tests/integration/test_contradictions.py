@@ -13,6 +13,8 @@ import pandas as pd
 import pytest
 
 from tests.integration.world import World
+from voiceai_assets.dashboard.days import Request
+from voiceai_assets.dashboard.queries import CertifiedReader
 
 MONTH = ("2025-01-01", "2025-01-31")
 
@@ -132,3 +134,8 @@ def test_every_contradiction_is_counted_and_what_hangs_on_it_is_withheld(
     assert verdicts["asr_confidence"] == "consistent"
     with world.as_reader() as connection:
         assert connection.execute("select count(*) from certified.contradiction_report").fetchone() == (len(report),)
+
+    numbers = CertifiedReader(world.pipeline.warehouse.reader).snapshot(Request(None, None)).numbers
+    assert numbers is not None
+    assert {"completion", "turns_per_session"} <= numbers.withheld.keys(), "no page shows them as single numbers"
+    assert not {"asr_confidence", "error_rate"} & numbers.withheld.keys()

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from urllib.parse import unquote
 
@@ -15,6 +16,7 @@ from dash.development.base_component import Component
 from hypothesis import given
 from hypothesis import strategies as st
 
+from voiceai_assets.catalogue import catalogue
 from voiceai_assets.dashboard import overview
 from voiceai_assets.dashboard.app import create_app
 from voiceai_assets.dashboard.days import Day, Period, Request, badge, days_of, parse_query, resolve
@@ -24,6 +26,8 @@ from voiceai_assets.dashboard.parts import percent
 from voiceai_assets.dashboard.queries import METRICS, Numbers, Snapshot
 from voiceai_assets.dashboard.tables import TABLE_DAYS, days_table
 from voiceai_assets.dashboard.tiles import TILES, change_text, earlier_period, signed
+from voiceai_assets.governance.withheld import Withheld, withheld_by_metric
+from voiceai_assets.settings import REPOSITORY
 from voiceai_assets.stats.intervals import Change, Sums, clustered_rate
 from voiceai_assets.warehouse.server import Address
 
@@ -68,6 +72,9 @@ def numbers_for(days) -> Numbers:
     before = {f"before_{name}": 0.0 for name in period}
     cross = {f"{key}_x_{part}": 0.0 for key in METRICS for part in ("nn", "nd", "dn", "dd")}
     return Numbers(pd.DataFrame(rows, dtype=object), {**period, **before, **cross})
+
+
+WITHHELD = Withheld("completion", "irembo", 3, 0.547, 0.602)
 
 
 def snapshot_of(days, *, is_published: bool = True) -> Snapshot:
@@ -459,3 +466,32 @@ def test_the_link_to_dagster_must_be_a_web_address():
 def test_a_tile_exists_for_every_metric_of_the_catalogue():
     assert [tile.key for tile in TILES] == list(METRICS)
     assert all(tile.estimate(Sums(0, 0, 0, 0, 0, 0)).estimate is None for tile in TILES)
+
+
+# -- what is withheld ------------------------------------------------------------------------------------------------
+
+
+def test_a_withheld_figure_is_nowhere_on_the_page_and_its_ways_are():
+    days = [a_day(n) for n in range(3)]
+    open_page = snapshot_of(days)
+    withheld = replace(open_page, numbers=replace(open_page.numbers, withheld=withheld_by_metric([WITHHELD])))
+    for snapshot, is_shown in ((open_page, True), (withheld, False)):
+        shown = overview.page(snapshot, NOW)
+        assert ("50.0\u202f%" in text_of([shown["tiles"][0], shown["days"]])) == is_shown
+        assert ("50.0%" in shown["trend_text"]) == is_shown
+        row = next(csv.DictReader(io.StringIO(days_csv(snapshot))))
+        assert (row["completion"] == "0.5") == is_shown
+        assert row["completion_n"] == "80.0", "what it would be computed over is no secret"
+    said = text_of(shown["tiles"][0])
+    assert "withheld" in said
+    assert "3 ways give 54.7\u202f% to 60.2\u202f% (irembo)" in said
+    assert "54.7" in str(shown["trend_note"])
+    assert "hangs on what is withheld: completion rate" in text_of(shown["tiles"][1])
+    assert "withheld" not in text_of(shown["tiles"][3]), "errors are computed in one way only"
+
+
+def test_every_kpi_that_a_metric_hangs_on_is_one_of_the_contradiction_report():
+    text = (REPOSITORY / "dbt_project/models/certified/contradiction_report.sql").read_text()
+    named = {kpi for metric in catalogue().values() for kpi in metric.rests_on.split()}
+    assert named
+    assert not [kpi for kpi in named if f"'{kpi}'" not in text]

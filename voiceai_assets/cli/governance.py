@@ -146,7 +146,14 @@ def _number_tree(found: dict[str, Any]) -> Tree:
         for f in found["figures"]:
             value = "no value" if f["value"] is None else f"{f['value']:.6g}"
             fraction = f"{_plain(f['numerator'])} / {_plain(f['denominator'])}"
-            numbers.add(f"{f['metric']} v{f['metric_version']} = [bold]{value}[/] ({fraction}). {f['definition']}")
+            number = numbers.add(
+                f"{f['metric']} v{f['metric_version']} = [bold]{value}[/] ({fraction}). {f['definition']}"
+            )
+            for why in f["withheld"]:
+                number.add(
+                    f"[yellow]withheld on pages[/]: over all days, {why['ways']} ways of computing {why['kpi']} of "
+                    f"{escape(why['source'])} give {why['lowest']:.6g} to {why['highest']:.6g}"
+                )
     code = certificate["code"] or {}
     branch = tree.add(f"certificate {certificate['certificate_id'][:_SHA_SHOWN]}: {certificate['status']}")
     branch.add(f"chain {certificate['chain_sha256'][:_SHA_SHOWN]}, code {str(code.get('revision'))[:_SHA_SHOWN]}, "

@@ -63,5 +63,7 @@ def _by_day(numbers: Numbers) -> dict[date, list[Any]]:
     for tile in TILES:
         for day, sums in numbers.sums_of_days(tile.key).items():
             rate = tile.estimate(sums)
-            found[day] += [rate.estimate, rate.low, rate.high, rate.denominator, rate.n_users]
+            is_withheld = tile.key in numbers.withheld
+            said = [None if is_withheld else value for value in (rate.estimate, rate.low, rate.high)]
+            found[day] += [*said, rate.denominator, rate.n_users]
     return found

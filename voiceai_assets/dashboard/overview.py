@@ -22,7 +22,7 @@ from voiceai_assets.dashboard.figures import describe_trend, trend_figure
 from voiceai_assets.dashboard.parts import aria, badge_link, notice
 from voiceai_assets.dashboard.queries import CertifiedReader, DatabaseAwayError, Numbers, Snapshot
 from voiceai_assets.dashboard.tables import certificates_table, days_table
-from voiceai_assets.dashboard.tiles import Shown, earlier_period, tiles
+from voiceai_assets.dashboard.tiles import TILES, Shown, earlier_period, tiles, withheld_text
 from voiceai_assets.stats.intervals import Rate, rate
 
 _log = logging.getLogger(__name__)
@@ -135,6 +135,7 @@ def _numbers() -> list[Any]:
         html.Section(
             [
                 html.H2("Completion rate by day", id="trend-title"),
+                html.P(id="trend-note", className="known"),
                 html.Div(
                     dcc.Graph(
                         id="trend",
@@ -197,6 +198,7 @@ OUTPUTS = {
     "tiles": Output("tiles", "children"),
     "trend": Output("trend", "figure"),
     "trend_text": Output("trend-box", "aria-label"),
+    "trend_note": Output("trend-note", "children"),
     "days": Output("days", "children"),
     "certificates": Output("certificates-table", "children"),
 }
@@ -303,11 +305,20 @@ def page(snapshot: Snapshot, moment: datetime) -> dict[str, Any]:
         "tiles": tiles(snapshot.numbers, shown),
         "trend": trend_figure(rates, days, snapshot.range),
         "trend_text": describe_trend(rates, days),
+        "trend_note": _withheld_note(snapshot.numbers),
     }
 
 
 def _completion_by_day(numbers: Numbers | None) -> dict[date, Rate]:
-    return {day: rate(sums) for day, sums in numbers.sums_of_days("completion").items()} if numbers else {}
+    """Nothing where the rate is withheld: a line of single numbers would say what the tile refuses to say."""
+    if numbers is None or "completion" in numbers.withheld:
+        return {}
+    return {day: rate(sums) for day, sums in numbers.sums_of_days("completion").items()}
+
+
+def _withheld_note(numbers: Numbers) -> str | None:
+    why = numbers.withheld.get("completion")
+    return f"Withheld: {withheld_text(TILES[0], why)}." if why else None
 
 
 def _nothing_certified(shown: Period, days: list[Day]) -> Any:

@@ -12,9 +12,9 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, LiteralString, TypeVar
 
@@ -24,6 +24,7 @@ from psycopg import IsolationLevel, sql
 
 from voiceai_assets.catalogue import catalogue
 from voiceai_assets.dashboard.days import Period, Request, resolve
+from voiceai_assets.governance.withheld import Withheld, read_withheld, withheld_by_metric
 from voiceai_assets.stats.intervals import Cluster, CrossSums, Sums
 from voiceai_assets.warehouse.server import Address
 
@@ -75,12 +76,14 @@ class Numbers:
 
     Columns of ``by_day``: day, users, sessions, in_progress, and per metric ``<key>_users, _n, _d, _nn, _nd, _dd``.
     ``by_period`` has the same without day, again with the prefix ``before_``, and ``<key>_x_nn, _x_nd, _x_dn, _x_dd``
-    across the two periods. ``cluster`` says of what ``users`` are the number.
+    across the two periods. ``cluster`` says of what ``users`` are the number, ``withheld`` by metric why it is no
+    single number.
     """
 
     by_day: pd.DataFrame
     by_period: Mapping[str, float]
     cluster: Cluster = "user"
+    withheld: Mapping[str, Sequence[Withheld]] = field(default_factory=dict)
 
     def rows(self) -> dict[date, dict[str, Any]]:
         """Rows of ``by_day``, by their day."""
@@ -162,7 +165,8 @@ class CertifiedReader:
                 nothing = pd.DataFrame(columns=_DAY_COLUMNS)
                 return Snapshot(span, shown, nothing, nothing, None, f"{span} {request}")
             days, before = _days(connection, shown), _days(connection, shown.before())
-            fingerprint = f"{span} {shown} {_fingerprint(days)} {_fingerprint(before)}"
+            # contradictions are judged over all days, so a publication of any other day may change them
+            fingerprint = f"{span} {shown} {_fingerprint(days)} {_fingerprint(before)} {_last_publication(connection)}"
             turns = sum(int(n or 0) for frame in (days, before) for n in frame["rows_loaded"])
             cluster: Cluster = "user" if turns <= self._exact_turns else "group of users"
             numbers = self._numbers(connection, shown, cluster, fingerprint) if _is_published(connection) else None
@@ -179,7 +183,8 @@ class CertifiedReader:
         parameters = {"start": shown.start, "end": shown.end, "before": shown.before().start}
         by_day = _frame(connection, _BY_DAY[cluster], parameters)
         by_period = _frame(connection, _BY_PERIOD[cluster], parameters).iloc[0].to_dict()
-        numbers = Numbers(by_day, {str(name): float(value or 0) for name, value in by_period.items()}, cluster)
+        sums = {str(name): float(value or 0) for name, value in by_period.items()}
+        numbers = Numbers(by_day, sums, cluster, _withheld(connection, parameters))
         with self._lock:
             self._pages[key] = numbers
             while len(self._pages) > _CACHED_PAGES:
@@ -246,6 +251,23 @@ def _days(connection: psycopg.Connection[Any], shown: Period) -> pd.DataFrame:
 def _fingerprint(days: pd.DataFrame) -> int:
     """Changes whenever a day's standing, counts or live version do."""
     return hash(days.astype(str).to_csv())
+
+
+def _last_publication(connection: psycopg.Connection[Any]) -> str:
+    return str(connection.execute("select max(published_at) from certified.day_status").fetchone())
+
+
+def _withheld(connection: psycopg.Connection[Any], shown: Mapping[str, Any]) -> Mapping[str, Sequence[Withheld]]:
+    """By metric, as far as it concerns the sources that the shown days came from."""
+    found = read_withheld(connection)
+    if not found:
+        return {}
+    present = connection.execute(
+        "select distinct source from certified.agg_sessions_daily where session_date between %(start)s and %(end)s",
+        shown,
+    ).fetchall()
+    sources = {source for (source,) in present}
+    return withheld_by_metric(w for w in found if w.source in sources)
 
 
 def _is_published(connection: psycopg.Connection[Any]) -> bool:

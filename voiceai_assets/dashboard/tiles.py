@@ -19,6 +19,7 @@ from voiceai_assets.dashboard.days import Badge, Day, Period
 from voiceai_assets.dashboard.figures import hatch_colour, sparkline
 from voiceai_assets.dashboard.parts import badge_link, hint, people, percent
 from voiceai_assets.dashboard.queries import Numbers
+from voiceai_assets.governance.withheld import Withheld
 from voiceai_assets.stats.intervals import Change, Rate, Sums, change, mean, rate
 
 Show = Callable[[float], str]
@@ -120,6 +121,8 @@ def tiles(numbers: Numbers, shown: Shown) -> list[Any]:
 
 
 def _metric(tile: Tile, numbers: Numbers, shown: Shown) -> _Face:
+    if why := numbers.withheld.get(tile.key):
+        return _withheld(tile, why)
     sums, sums_before = numbers.sums(tile.key), numbers.sums(tile.key, "before_")
     now, before = tile.estimate(sums), tile.estimate(sums_before)
     moved = change(now, before, numbers.cross(tile.key).correlation(sums, sums_before))
@@ -134,6 +137,29 @@ def _metric(tile: Tile, numbers: Numbers, shown: Shown) -> _Face:
         is_clear=bool(shown.earlier) and moved.is_clear,
         picture=_picture(tile.label, tile.show, shown.series(series), shown.marks()),
     )
+
+
+def _withheld(tile: Tile, why: Sequence[Withheld]) -> _Face:
+    """A number that hangs on which of several ways one takes: the ways, and no number."""
+    return _Face(
+        label=tile.label,
+        definition=tile.definition,
+        value="withheld",
+        interval=withheld_text(tile, why),
+        basis="nobody can say which way is right; the governance report has them all",
+        moved="no comparison",
+        is_clear=False,
+        picture=None,
+    )
+
+
+def withheld_text(tile: Tile, why: Sequence[Withheld]) -> str:
+    """How far apart the ways lie, or with what the number falls."""
+    own = [w for w in why if w.kpi == tile.key]
+    if not own:
+        return "hangs on what is withheld: " + ", ".join(dict.fromkeys(w.name for w in why))
+    ranges = [f"{w.ways} ways give {tile.show(w.lowest)} to {tile.show(w.highest)} ({w.source})" for w in own]
+    return "; ".join(ranges)
 
 
 def _sessions(numbers: Numbers, shown: Shown) -> _Face:

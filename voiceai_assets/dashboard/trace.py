@@ -21,6 +21,7 @@ from psycopg.rows import dict_row
 from voiceai_assets.catalogue import catalogue
 from voiceai_assets.dashboard.queries import CertifiedReader, DatabaseAwayError
 from voiceai_assets.governance.lineage import datasets_of, exposures_reading
+from voiceai_assets.governance.withheld import read_withheld, withheld_by_metric
 from voiceai_assets.pages import templates
 from voiceai_assets.warehouse.marts import day_marts
 
@@ -105,7 +106,9 @@ def read_trace(connection: Connection, mart: str, day: date | None) -> Trace:
         return found
     at |= {"version": found.shown["version"], "certificate": found.shown["certificate_id"]}
     certificate = next(iter(_rows(connection, _CERTIFICATE, at)), {})
-    return Trace(**{**vars(found), "certificate": certificate, "figures": _rows(connection, _FIGURES, at)})
+    withheld = withheld_by_metric(read_withheld(connection))
+    figures = [{**row, "withheld": withheld.get(row["metric"], [])} for row in _rows(connection, _FIGURES, at)]
+    return Trace(**{**vars(found), "certificate": certificate, "figures": figures})
 
 
 def _rows(connection: Connection, query: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -24,6 +24,7 @@ import psycopg
 from voiceai_assets.governance.chain import chain_head
 from voiceai_assets.governance.standing import Standing, standing
 from voiceai_assets.governance.verify import certificates
+from voiceai_assets.governance.withheld import read_withheld
 from voiceai_assets.pages import templates
 from voiceai_assets.warehouse import ledger
 
@@ -100,7 +101,7 @@ def gather(connection: Connection, first: date, last: date, code_revision: str) 
         checks=ledger.rows(connection, _CHECKS, span),
         warnings=_warnings(days),
         contradictions=_if_there(connection, "certified.contradictions", _CONTRADICTIONS),
-        withheld=_if_there(connection, "certified.contradiction_report", _WITHHELD),
+        withheld=[asdict(found) for found in read_withheld(connection)],
         quarantine=ledger.rows(connection, _QUARANTINE, span),
         restatements=_restatements(connection, span),
         erasures=ledger.rows(connection, _ERASURES, span),
@@ -241,10 +242,6 @@ where started_at::date between %(first)s and %(last)s
   or exists (select from unnest(days) d where d between %(first)s and %(last)s) order by started_at
 """
 _CONTRADICTIONS = "select source, contradiction, found_count, out_of from certified.contradictions order by 1, 3 desc"
-_WITHHELD = """
-select source, kpi, count(*) as ways, min(value) as lowest, max(value) as highest
-from certified.contradiction_report where verdict = 'withheld' group by 1, 2 order by 1, 2
-"""
 
 
 def _restatements(connection: Connection, span: Mapping[str, Any]) -> list[dict[str, Any]]:

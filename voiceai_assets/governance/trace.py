@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import psycopg
 
 from voiceai_assets.catalogue import catalogue
 from voiceai_assets.governance.lineage import datasets_of, exposures_reading, marts_fed_by, views_reading
+from voiceai_assets.governance.withheld import read_withheld, withheld_by_metric
 from voiceai_assets.lake.inbox import sha256_of
 from voiceai_assets.warehouse import ledger
 from voiceai_assets.warehouse.marts import certified_marts, views_over_days
@@ -157,8 +159,13 @@ def _refuse_unknown(mart: str, metric: str | None) -> None:
 
 
 def _figures(connection: Connection, publication_id: int, metric: str | None) -> list[dict[str, Any]]:
+    withheld = withheld_by_metric(read_withheld(connection))
     return [
-        {**row, "definition": catalogue()[row["metric"]].definition if row["metric"] in catalogue() else ""}
+        {
+            **row,
+            "definition": catalogue()[row["metric"]].definition if row["metric"] in catalogue() else "",
+            "withheld": [asdict(why) for why in withheld.get(row["metric"], [])],
+        }
         for row in ledger.rows(
             connection,
             "select metric, metric_version, numerator, denominator, numerator / nullif(denominator, 0) as value "

@@ -11,5 +11,6 @@ select
     unit,
     better,
     is_headline,
+    rests_on,
     owner
 from {{ ref('metrics') }}
