@@ -24,7 +24,6 @@ from voiceai_assets.checks.measured import measure
 from voiceai_assets.checks.suites import Rule, Suite, all_suites
 from voiceai_assets.warehouse.ledger import CheckResult
 
-pytestmark = pytest.mark.slow  # forty-five suites, each asked of two days
 CLEAN, BAD = "2026-08-01", "2026-08-02"
 SUITES = {suite.suite: suite for suite in all_suites()}
 RULES = [(suite, rule) for suite in all_suites() for rule in suite.rules]

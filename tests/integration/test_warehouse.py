@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -18,14 +21,27 @@ from tests.integration.world import World, session
 _CLOSED = ("raw", "staging", "intermediate", "marts", "published", "governance")
 
 
-def test_bi_reader_reads_certified_and_nothing_else(world: World) -> None:
-    world.land("turns.jsonl", session("a", "2026-08-01T10:00"))
+SECRET = "my name is Immaculate Uwase"
+
+
+@pytest.fixture(scope="module")
+def published() -> Iterator[World]:
+    """One published session; for tests that only look."""
+    folder = Path(tempfile.mkdtemp(prefix="voiceai-test-"))
+    world = World(folder / "home", os.environ.get("TEST_DATABASE_URL"))
+    world.land("turns.jsonl", session("a", "2026-08-01T10:00", user_text=SECRET, agent_text=SECRET, note=SECRET))
     assert world.run("2026-08-01").success
-    tables = world.query(
+    yield world
+    world.close()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_bi_reader_reads_certified_and_nothing_else(published: World) -> None:
+    tables = published.query(
         "select schemaname || '.' || tablename as name from pg_tables where schemaname = any(%s)", list(_CLOSED)
     )
     assert len(tables) > 10
-    with world.as_reader() as reader:
+    with published.as_reader() as reader:
         assert reader.execute("select count(*) from certified.fact_voice_ai_sessions").fetchone() == (1,)
         for table in tables:
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
@@ -33,10 +49,8 @@ def test_bi_reader_reads_certified_and_nothing_else(world: World) -> None:
             reader.rollback()
 
 
-def test_bi_reader_cannot_write_or_create(world: World) -> None:
-    world.land("turns.jsonl", session("a", "2026-08-01T10:00"))
-    assert world.run("2026-08-01").success
-    with world.as_reader() as reader:
+def test_bi_reader_cannot_write_or_create(published: World) -> None:
+    with published.as_reader() as reader:
         for statement in (
             "create table certified.mine (a int)",
             "create table public.mine (a int)",
@@ -50,11 +64,9 @@ def test_bi_reader_cannot_write_or_create(world: World) -> None:
             reader.rollback()
 
 
-def test_a_reader_who_joins_certified_marts_never_waits_for_a_nested_loop(world: World) -> None:
-    """The planner takes a live version for one row, and a loop over few days took as long as hours of real work."""
-    world.land("turns.jsonl", session("a", "2026-08-01T10:00"))
-    assert world.run("2026-08-01").success
-    with world.as_reader() as reader:
+def test_a_reader_who_joins_certified_marts_never_waits_for_a_nested_loop(published: World) -> None:
+    """The planner takes a live version for one row: a loop over a month of small days took a minute."""
+    with published.as_reader() as reader:
         plan = reader.execute(
             "explain select count(*) from certified.fact_voice_ai_turns "
             "join certified.fact_voice_ai_sessions using (session_date, session_id)"
@@ -73,15 +85,13 @@ def test_the_ledger_refuses_an_account_that_does_not_add_up(world: World) -> Non
         )
 
 
-def test_no_free_text_leaves_raw(world: World) -> None:
+def test_no_free_text_leaves_raw(published: World) -> None:
     """Until names can be redacted, nothing that a caller said is published or even modelled."""
-    secret = "my name is Immaculate Uwase"
-    world.land("turns.jsonl", session("a", "2026-08-01T10:00", user_text=secret, agent_text=secret, note=secret))
-    assert world.run("2026-08-01").success
+    tables = "select table_name from information_schema.tables where table_schema = %s"
     for schema in ("intermediate", "marts", "published", "certified"):
-        for table in world.query("select table_name from information_schema.tables where table_schema = %s", schema):
-            found = world.query(
-                f"select count(*) as n from {schema}.{table['table_name']} t where t::text like %s", f"%{secret}%"
+        for table in published.query(tables, schema):
+            found = published.query(
+                f"select count(*) as n from {schema}.{table['table_name']} t where t::text like %s", f"%{SECRET}%"
             )
             assert found == [{"n": 0}], f"{schema}.{table['table_name']}"
 

@@ -28,7 +28,7 @@ from voiceai_assets.checks import reviewed
 from voiceai_assets.checks.suites import MARTS, Suite, all_suites
 from voiceai_assets.cli.days import show_status
 
-pytestmark = pytest.mark.slow  # seven runs of a world with every dataset
+pytestmark = pytest.mark.timeout(1500)  # seven runs of a world with every dataset, in the first test's time
 FIRST = date(2026, 8, 1)
 LONG_AGO, IN_FUTURE = "2020-01-01T00:00:00Z", "2030-01-01T00:00:00Z"
 
@@ -246,6 +246,7 @@ def _shown(world: World, day: str) -> str:
     return text.getvalue()
 
 
+@pytest.mark.slow
 def test_a_defect_of_every_suite_blocks_its_day_whichever_way_it_is_run(home: Path) -> None:
     suites = {s.suite for s in all_suites()}
     # lists without figures, and what is asked of the day as a whole, break in test_suites

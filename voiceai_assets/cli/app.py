@@ -325,6 +325,10 @@ def train() -> None:
     from voiceai_assets.runs import run_training
 
     pipeline = _pipeline()
+    with pipeline.warehouse.connect() as connection:
+        if not connection.execute("select from governance.publications where is_live limit 1").fetchall():
+            errors.print("[red]error:[/] no day is certified yet; `voiceai materialize --from DAY` makes some")
+            raise typer.Exit(_FAILED)
     with console.status("training the abandonment model on certified days"):
         outcome = run_training(pipeline)
     for failure in outcome.failures:
