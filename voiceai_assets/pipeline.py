@@ -459,6 +459,10 @@ class Pipeline:
                     published_load=row.get("published_load"),
                     demanded_suites=_suites_of(row.get("loaded")),
                     waivers_changed=waivers_changed(row.get("reasons") or (), self.waived(day)),
+                    tried_mart=row.get("tried_mart"),
+                    is_blocked_by_marts=any(
+                        r["kind"] == "failed" and r["asset"].startswith("marts/") for r in row.get("reasons") or ()
+                    ),
                 )
                 for day in sorted(expected.keys() | known.keys())
                 for row in [known.get(day, {})]

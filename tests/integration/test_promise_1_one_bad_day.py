@@ -8,6 +8,7 @@ import dagster as dg
 import pytest
 
 from tests.integration.world import World, session, with_log_scores
+from voiceai_assets.pipeline import Pipeline
 
 DAYS = [f"2013-03-{n}" for n in range(22, 30)]
 #: Counted from the files alone: distinct session ids per day.
@@ -123,6 +124,9 @@ def test_a_model_that_fails_on_one_day_of_a_range_blocks_only_that_day_and_says_
     assert not world.run(days[0], days[-1]).success
     assert {day: world.status(day) for day in days} == {days[0]: "certified", days[1]: "blocked", days[2]: "certified"}
     _is_blocked_by_dbt(world, days[1])
+    assert world.pipeline.days_to_repair(days) == {}, "it would fail again"
+    other_code = Pipeline(world.settings.model_copy(update={"session_timeout_minutes": 45}), world.pipeline.warehouse)
+    assert days[1] in other_code.days_to_repair(days), "a corrected model brings it back"
     assert not world.run(days[1]).success, "alone it fails as well"
     _is_blocked_by_dbt(world, days[1])
     with world.pipeline.warehouse.connect() as connection:

@@ -48,6 +48,18 @@ def test_a_day_blocked_by_bad_data_is_left_alone_until_something_changes() -> No
     )
 
 
+def test_a_day_blocked_by_its_marts_comes_back_with_other_code_and_only_then() -> None:
+    refused = replace(BLOCKED, is_blocked_by_marts=True, tried_mart="mart")  # dbt's tests leave no marts
+    assert why_to_repair(refused) is None
+    code_changed = "stale: a neighbouring day or the dbt code changed"
+    assert why_to_repair(replace(refused, expected_mart="mended")) == code_changed
+    judged = replace(refused, built_mart="mart", judged_suites=SUITES)  # a suite does
+    assert why_to_repair(judged) is None
+    assert why_to_repair(replace(judged, expected_mart="mended")) == code_changed
+    by_raw = replace(BLOCKED, tried_mart="of an earlier load")
+    assert why_to_repair(by_raw) is None, "other marts would not help it"
+
+
 @pytest.mark.parametrize(
     ("change", "why"),
     [

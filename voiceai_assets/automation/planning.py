@@ -41,6 +41,9 @@ class DayState:
         expected_load: load id its present files would give; None where no file touches the day and none ever did.
         loaded: load id of ``raw.turns``.
         expected_mart: id the marts would be built under now, given what is loaded and the code.
+        built_mart: id of the marts that hold the day, or None.
+        tried_mart: id under which they were last built, also where dbt's tests then refused them.
+        is_blocked_by_marts: what blocks it is something about its marts, so other marts may pass.
         judged_suites: suite versions that its recorded results were made with on the present loads.
         status: verdict of the gate, or None.
         has_error: some rule could not be evaluated.
@@ -59,6 +62,8 @@ class DayState:
     published_load: str | None
     demanded_suites: frozenset[str]
     waivers_changed: bool = False
+    tried_mart: str | None = None
+    is_blocked_by_marts: bool = False
 
 
 def ranges(days: Iterable[str], longest: int) -> list[DayRange]:
@@ -77,19 +82,20 @@ def ranges(days: Iterable[str], longest: int) -> list[DayRange]:
 def why_to_repair(state: DayState) -> str | None:
     """Why a day must be run again, or None.
 
-    A day that is blocked by bad data is not run again as it is: the same files, code and suites would give the same
-    verdict. It comes back as soon as one of them changes.
+    A day that is blocked is not run again as it is: the same files, code and suites would give the same verdict. It
+    comes back as soon as one of them changes (the code, where it is its marts that are blocked).
     """
     if state.expected_load is None:
         return None
     suites = state.demanded_suites
     is_blocked = state.status == "blocked"
-    mart_differs = state.built_mart != state.expected_mart and not is_blocked
+    mart = state.tried_mart if is_blocked else state.built_mart
+    mart_differs = mart != state.expected_mart and (not is_blocked or state.is_blocked_by_marts)
     other_suites = not state.judged_suites <= suites if is_blocked else state.judged_suites != suites
     causes = {
         "missing: landed, not loaded": state.loaded is None,
         "stale: its files changed": state.loaded != state.expected_load,
-        "failed: marts not built": mart_differs and state.built_mart is None,
+        "failed: marts not built": mart_differs and mart is None,
         "stale: a neighbouring day or the dbt code changed": mart_differs,
         "failed: a check could not be evaluated": state.has_error,
         "failed: it was never judged": state.status in {None, "not judged"},

@@ -381,11 +381,15 @@ def day_states(connection: Connection) -> list[dict[str, Any]]:
         "results as (select r.day, array_agg(distinct r.suite_version) as judged_suites, "
         "bool_or(r.status = 'error') as has_error from governance.quality_results r join judged j "
         "on j.day = r.day and j.load_id = r.load_id group by r.day), "
-        "published as (select day, min(load_id) as load_id from governance.publications where is_live group by day) "
+        "published as (select day, min(load_id) as load_id from governance.publications where is_live group by day), "
+        "tried as (select distinct on (day) day, load_id from governance.loads where dataset = 'marts' "
+        "order by day, loaded_at desc) "
         "select coalesce(live.day, v.day)::text as day, live.loaded, live.built_mart, results.judged_suites, "
-        "coalesce(results.has_error, false) as has_error, v.status, v.reasons, published.load_id as published_load "
+        "coalesce(results.has_error, false) as has_error, v.status, v.reasons, published.load_id as published_load, "
+        "tried.load_id as tried_mart "
         "from live full join governance.verdicts v on v.day = live.day "
-        "left join results on results.day = live.day left join published on published.day = live.day",
+        "left join results on results.day = live.day left join published on published.day = live.day "
+        "left join tried on tried.day = live.day",
     )
 
 
