@@ -266,8 +266,8 @@ class Refinery:
         except Exception:
             self._forget(list(new))
             raise
-        self._truncated |= self._which_break_off(new, ends)
         self._drop(list(problems))
+        self._truncated |= self._which_break_off(new, ends)
         self._problems |= {path: new[path].problem or str(error) for path, error in problems.items()}
         if self._tombstones:
             self._refuse_erased(list(new), self._tombstones)
@@ -293,9 +293,8 @@ class Refinery:
                 condition = erased_sql(self._db, relation, contract, tombstones.has_person, tombstones)
                 if condition is not None:
                     self._db.execute(f"{refuse} WHERE {of_files} AND {condition}")
-            unread = (
-                f"SELECT rowid, text FROM {parsed} WHERE {of_files} AND text IS NOT NULL"  # refused for another reason
-            )
+            # what was refused for another reason may still speak of them
+            unread = f"SELECT rowid, text FROM {parsed} WHERE {of_files} AND text IS NOT NULL"
             theirs = [row for row, text in self._db.execute(unread).fetchall() if tombstones.named_in(text)]
             if theirs:
                 self._db.execute(f"{refuse} WHERE rowid IN ({', '.join(map(str, theirs))})")
