@@ -145,7 +145,7 @@ def test_csv(content: bytes) -> None:
     file, loads = account_of("turns.csv", content)
     if file.problem is None and b'"' not in content and content[:2] not in {b"\xff\xfe", b"\xfe\xff"}:
         body = content.removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n")
-        assert records(loads) == sum(bool(line.strip(b"\r")) for line in body.split(b"\n")[1:])
+        assert records(loads) == sum(bool(line.strip(BLANK)) for line in body.split(b"\n")[1:])
 
 
 @fuzzed
