@@ -40,21 +40,26 @@ def test_what_was_found_of_another_load_demands_nothing() -> None:
     assert structure.demanded(recorded(TEST, load_id="before"), "now") == []
 
 
+def _a_test(name: str, nodes: list[str], *, attached_node: str | None = None, meta: object = None) -> SimpleNamespace:
+    return SimpleNamespace(
+        unique_id=f"test.v.{name}",
+        name=name,
+        schema="tests",
+        resource_type="test",
+        attached_node=attached_node,
+        depends_on=SimpleNamespace(nodes=nodes),
+        config=SimpleNamespace(meta=meta or {}),
+    )
+
+
 def test_what_failed_names_its_table_and_what_was_skipped_is_not_among_it() -> None:
     """A seed depends on no node, and a test in a file of its own is attached to none."""
     fact = SimpleNamespace(unique_id="model.v.fact", name="fact", schema="marts", resource_type="model")
     seed = SimpleNamespace(unique_id="seed.v.prices", name="prices", schema="reference", resource_type="seed")
     exposure = SimpleNamespace(unique_id="exposure.v.page", name="page", resource_type="exposure")
-    attached = SimpleNamespace(
-        unique_id="test.v.a", name="a", schema="tests", resource_type="test", attached_node="model.v.fact"
-    )
-    alone = SimpleNamespace(
-        unique_id="test.v.b",
-        name="b",
-        schema="tests",
-        resource_type="test",
-        depends_on=SimpleNamespace(nodes=["model.v.x"]),
-    )
+    attached = _a_test("a", ["model.v.fact"], attached_node="model.v.fact")
+    alone = _a_test("b", ["model.v.x"])
+    declared = _a_test("c", ["model.v.x", "model.v.fact"], meta={"dagster": {"ref": {"name": "fact"}}})
     results = [
         SimpleNamespace(node=node, status=status, failures=failures, message="said")
         for node, status, failures in (
@@ -63,10 +68,12 @@ def test_what_failed_names_its_table_and_what_was_skipped_is_not_among_it() -> N
             (exposure, "skipped", None),
             (attached, "fail", 2),
             (alone, "error", None),
+            (declared, "fail", 1),
         )
     ]
     assert _failed_nodes(results) == [
         FailedNode("prices", "reference/prices", is_finding=False, count=0, message="said"),
         FailedNode("a", "marts/fact", is_finding=True, count=2, message="said"),
         FailedNode("b", "x", is_finding=False, count=0, message="said"),
+        FailedNode("c", "marts/fact", is_finding=True, count=1, message="said"),
     ]
