@@ -23,12 +23,13 @@ def _said(*rows: dict[str, Any]) -> list[str]:
 def test_days_with_one_reason_are_one_line_and_what_blocks_comes_last() -> None:
     said = _said(
         _row(0, "blocked", "s.a", 7),
-        *(_row(n, "certified with warnings", "s.w", n) for n in (1, 2, 3)),
+        *(_row(n, "certified with warnings", "s.w", n) for n in (1, 2, 3, 5)),
         _row(4, "certified"),
+        _row(9, "blocked", "s.a", 8),
     )
     assert said == [
-        "3 days, 2026-08-02 to 2026-08-04, certified with warnings: on 2026-08-02, x (1) [s.w]. What next: mend",
-        "2026-08-01 blocked: x (7) [s.a]. What next: mend",
+        "4 days from 2026-08-02 to 2026-08-06 certified with warnings: on 2026-08-02, x (1) [s.w]. What next: mend",
+        "2026-08-01, 2026-08-10 blocked: on 2026-08-01, x (7) [s.a]. What next: mend",
     ]
 
 
@@ -36,12 +37,13 @@ def test_other_reasons_are_other_lines() -> None:
     assert len(_said(_row(0, "blocked", "s.a"), _row(1, "blocked", "s.b"))) == 2
     stale = [_row(n, "stale", stale_because=why) for n, why in enumerate(["files", "files", "code"])]
     assert _said(*stale) == [
-        "2 days, 2026-08-01 to 2026-08-02, stale: files; voiceai materialize --from 2026-08-01 --to 2026-08-02",
+        "2026-08-01, 2026-08-02 stale: files; voiceai materialize --from 2026-08-01 --to 2026-08-02",
         "2026-08-03 stale: code; voiceai materialize --from 2026-08-03",
     ]
 
 
-def test_days_that_wait_say_how_to_run_them() -> None:
-    assert _said(_row(0, "not loaded"), _row(1, "not loaded")) == [
-        "2 days, 2026-08-01 to 2026-08-02, not loaded: voiceai materialize --from 2026-08-01 --to 2026-08-02"
+def test_days_that_wait_are_named_as_ranges_that_a_command_can_run() -> None:
+    assert _said(*(_row(n, "not loaded") for n in (0, 1, 9))) == [
+        "2026-08-01, 2026-08-02 not loaded: voiceai materialize --from 2026-08-01 --to 2026-08-02",
+        "2026-08-10 not loaded: voiceai materialize --from 2026-08-10",
     ]

@@ -11,13 +11,14 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from voiceai_assets.automation.planning import DayRange
+from voiceai_assets.automation.planning import DayRange, ranges
 from voiceai_assets.cli.privacy import print_late_files
 from voiceai_assets.governance.standing import Standing, standing
 from voiceai_assets.partitions import first_day, today
 from voiceai_assets.pipeline import Pipeline
 from voiceai_assets.warehouse import ledger
 
+_DAYS_NAMED = 3
 _COLOURS = {
     "certified": "green",
     "certified with warnings": "green",
@@ -125,12 +126,22 @@ def _of_one_kind(found: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
     for row in found:
         reason = row["stale_because"] if row["status"] == "stale" else (row["reasons"] or [{"check": ""}])[0]["check"]
         kinds.setdefault((str(row["status"]), str(reason)), []).append(row)
-    return [days for (status, _), days in sorted(kinds.items(), key=lambda kind: kind[0][0] == "blocked")]
+    parts = [(status, days) for (status, _), of_kind in kinds.items() for days in _runnable(status, of_kind)]
+    return [days for _, days in sorted(parts, key=lambda part: part[0] == "blocked")]
+
+
+def _runnable(status: str, rows: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Days that wait to be run are named as the ranges that a command can run."""
+    if status not in {"stale", "not loaded"}:
+        return [rows]
+    by_day = {str(row["day"]): row for row in rows}
+    return [[by_day[day] for day in found.days] for found in ranges(by_day, longest=len(by_day))]
 
 
 def _span(days: list[dict[str, Any]]) -> str:
-    first, last = days[0]["day"], days[-1]["day"]
-    return f"{first}" if len(days) == 1 else f"{len(days)} days, {first} to {last},"
+    if len(days) <= _DAYS_NAMED:
+        return ", ".join(str(row["day"]) for row in days)
+    return f"{len(days)} days from {days[0]['day']} to {days[-1]['day']}"
 
 
 def _why(days: list[dict[str, Any]]) -> str:
