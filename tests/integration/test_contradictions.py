@@ -135,7 +135,7 @@ def test_every_contradiction_is_counted_and_what_hangs_on_it_is_withheld(
     with world.as_reader() as connection:
         assert connection.execute("select count(*) from certified.contradiction_report").fetchone() == (len(report),)
 
-    numbers = CertifiedReader(world.pipeline.warehouse.reader).snapshot(Request(None, None)).numbers
+    numbers = CertifiedReader(world.pipeline.warehouse.reader).snapshot(Request()).numbers
     assert numbers is not None
     assert {"completion", "turns_per_session"} <= numbers.withheld.keys(), "no page shows them as single numbers"
     assert not {"asr_confidence", "error_rate"} & numbers.withheld.keys()

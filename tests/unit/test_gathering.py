@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voiceai_assets.lake.gathering import gather
-from voiceai_assets.lake.inbox import index_files, scan
+from voiceai_assets.lake.inbox import IndexedFile, index_files, scan
 from voiceai_assets.lake.reading import read_blocks
 from voiceai_assets.lake.refine import LakeDay, LandingChangedError, Refinery
 from voiceai_assets.privacy.pseudonyms import Pseudonymiser
@@ -34,7 +34,7 @@ def _refinery(landing: Path, lake: Path) -> Refinery:
     return Refinery(landing, lake, "UTC", Pseudonymiser(b"k" * 32), [DAY])
 
 
-def _indexed(landing: Path) -> list:  # type: ignore[type-arg]
+def _indexed(landing: Path) -> list[IndexedFile]:
     with duckdb.connect() as db:
         db.execute("SET TimeZone = 'UTC'")
         return index_files(landing, sorted(scan(landing)), db)

@@ -321,13 +321,14 @@ def train() -> None:
     Exit status: 0 trained, 2 refused by its criteria (the champion stays), 1 something failed.
     """
     from voiceai_assets.cli.models import verdict_of_training
+    from voiceai_assets.models.abandonment.certified import NO_DAY_YET
     from voiceai_assets.models.abandonment.registry import Registry
     from voiceai_assets.runs import run_training
 
     pipeline = _pipeline()
     with pipeline.warehouse.connect() as connection:
         if not connection.execute("select from governance.publications where is_live limit 1").fetchall():
-            errors.print("[red]error:[/] no day is certified yet; `voiceai materialize --from DAY` makes some")
+            errors.print(f"[red]error:[/] {NO_DAY_YET}")
             raise typer.Exit(_FAILED)
     with console.status("training the abandonment model on certified days"):
         outcome = run_training(pipeline)

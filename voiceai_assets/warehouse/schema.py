@@ -21,8 +21,8 @@ from voiceai_assets.settings import Settings
 from voiceai_assets.warehouse.server import OWNER, READER, Warehouse, WarehouseError
 
 _MIGRATION_LOCK = 7_246_001  # any constant: two processes that start together must not both create the schema
-#: PostgreSQL cannot guess how many rows of a certified view are live and plans joins for one: a nested loop over two
-#: months of a small day took a minute where a hash takes 0.1 s.
+#: PostgreSQL cannot guess how many rows of a certified view are live and plans joins for one: a nested loop over a
+#: month of small days took a minute where a hash takes 0.1 s.
 _READER_SETTINGS = ("default_transaction_read_only = on", "enable_nestloop = off")
 
 

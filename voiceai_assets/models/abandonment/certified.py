@@ -19,6 +19,7 @@ from voiceai_assets.models.abandonment.features import KEYS, LABELS, with_labels
 from voiceai_assets.models.abandonment.prefix import CATEGORICAL, NUMERIC
 from voiceai_assets.warehouse.server import Address
 
+NO_DAY_YET = "no day is certified yet; `voiceai materialize --from DAY` makes some"
 #: A start comes before an end of the same moment (is_end = 0): what ends as this session starts was not known before.
 #: The same in pandas is ``features._history``.
 _HISTORY = """
@@ -85,7 +86,7 @@ def read_certified_days(reader: Address, last_days: int | None = None, *, timeou
         connection.execute("set transaction isolation level repeatable read read only")
         known = connection.execute("select to_regclass('certified.feature_session_prefix') is not null").fetchone()
         if known != (True,):
-            raise LookupError("no day is certified yet; `voiceai materialize --from DAY` makes some")
+            raise LookupError(NO_DAY_YET)
         days = connection.execute(
             "select session_date::text, min(publication_version)::text, min(certificate_id) "
             "from certified.feature_session_prefix group by 1 order by 1 desc limit %s",
