@@ -206,15 +206,18 @@ def loading_beside_what_people_would_use(bench: Bench, rows: int) -> None:
     _write_large_day(source, day, rows)
     fresh = Bench()
     try:
-        speed = rows_per_second(fresh.pipeline, fresh.folder, source, day, rows)
+        speed, of_copy = rows_per_second(fresh.pipeline, fresh.folder, source, day, rows)
     finally:
         fresh.close()
     for name, value in speed.items():
         print(f"       {name:<24} {value:12,.0f} rows/s")
+    worst = min(of_copy, key=lambda name: of_copy[name])
+    each = ", ".join(f"{name} {ratio:.2f}" for name, ratio in of_copy.items())
+    bench.say("copy", f"landing to raw / psql \\copy in the same minute: {each}", of_copy[worst])
     slowest = min(value for name, value in speed.items() if name.startswith("ours"))
-    for name in ("psql \\copy", "dlt", "pandas.to_sql"):
+    for name in ("dlt", "pandas.to_sql"):
         ratio = slowest / speed[name]
-        bench.say("copy" if "copy" in name else name, f"landing to raw, slowest format / {name}: {ratio:.2f}", ratio)
+        bench.say(name, f"landing to raw, slowest format / {name}: {ratio:.2f}", ratio)
 
 
 def memory_of_a_large_day(bench: Bench, gigabytes: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import shutil
 import signal
@@ -10,13 +11,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import psutil
 import psycopg
 import pytest
+from psycopg import sql
 
 from tests.integration.world import World, session
+from voiceai_assets.warehouse.copy import copy_query
 
 _CLOSED = ("raw", "staging", "intermediate", "marts", "published", "governance")
 
@@ -74,6 +78,31 @@ def test_a_reader_who_joins_certified_marts_never_waits_for_a_nested_loop(publis
     joins = [line for (line,) in plan if "Join" in line or "Nested Loop" in line]
     assert joins
     assert not [line for line in joins if "Nested Loop" in line], plan
+
+
+def test_copy_brings_every_type_over_to_the_last_digit(published: World) -> None:
+    """Binary COPY converts nothing: a type that was encoded as another one would be other values, and no error."""
+    rows = """(VALUES
+      ('t', 9223372036854775807, 0.1::DOUBLE, 999999999999.999999::DECIMAL(18,6), true,
+       '9999-12-31 23:59:59.999999+00'::TIMESTAMPTZ, '0001-01-01'::DATE,
+       ['a', NULL, '{,"\\}', ''], '{"a": [1, "ü"]}'::JSON),
+      ('', -1, -1e-300, -0.000001, false, '0001-01-01 00:00:00+00', '9999-12-31', [], '{}'),
+      (NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)) AS t(a, b, c, d, e, f, g, h, i)"""
+    kinds = ("text", "bigint", "double precision", "numeric(18,6)", "boolean", "timestamptz", "date", "text[]", "jsonb")
+    with published.pipeline.warehouse.connect() as connection:
+        columns = ", ".join(f"{name} {kind}" for name, kind in zip("abcdefghi", kinds, strict=True))
+        connection.execute(f"create temp table every_type ({columns})")
+        copy_query(connection, f"SELECT * FROM {rows}", sql.Identifier("every_type"), list("abcdefghi"))
+        found = connection.execute("select * from every_type").fetchall()
+    utc = datetime.UTC
+    assert found == [
+        ("t", 2**63 - 1, 0.1, Decimal("999999999999.999999"), True,
+         datetime.datetime(9999, 12, 31, 23, 59, 59, 999999, utc), datetime.date(1, 1, 1),
+         ["a", None, '{,"\\}', ""], {"a": [1, "ü"]}),
+        ("", -1, -1e-300, Decimal("-0.000001"), False, datetime.datetime(1, 1, 1, tzinfo=utc),
+         datetime.date(9999, 12, 31), [], {}),
+        (None,) * 9,
+    ]  # fmt: skip
 
 
 def test_the_ledger_refuses_an_account_that_does_not_add_up(world: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import os
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from voiceai_assets.lake.inbox import refresh
@@ -179,6 +182,18 @@ def test_an_empty_file_holds_no_record_and_stands_in_the_account(tmp_path: Path,
     (file,) = taken.loads[0].files
     assert (taken.rows, taken.refused, file.rows_in) == ([], [], 0)
     assert (file.problem is not None) == name.endswith(".parquet"), "no bytes are no Parquet"
+
+
+def test_a_parquet_file_whose_column_name_is_no_utf_8_is_named_and_stops_nothing(tmp_path: Path) -> None:
+    whole = io.BytesIO()
+    pq.write_table(pa.table({**{name: [str(value)] for name, value in GOOD.items()}, "user_text": ["hi"]}), whole)
+    land(tmp_path, whole.getvalue().replace(b"\tuser_text", b"\t\x80ser_text"), f"turns-{DAY}.parquet")
+    land(tmp_path, line(), f"turns-{DAY}.jsonl")
+    taken = take_in(tmp_path)
+    assert len(taken.rows) == 1
+    problems = [file.problem for file in taken.loads[0].files if file.file.endswith(".parquet")]
+    assert len(problems) == 1
+    assert "no whole Parquet file" in str(problems[0])
 
 
 @pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"-Infinity"])

@@ -12,12 +12,10 @@ import json
 import os
 import shutil
 import tempfile
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import duckdb
 import psutil
@@ -25,7 +23,8 @@ import pyarrow as pa
 
 from voiceai_assets.adapters import tables_for
 from voiceai_assets.contracts import DATASETS
-from voiceai_assets.contracts.fields import Contract, Kind
+from voiceai_assets.contracts.fields import Contract, Field, Kind
+from voiceai_assets.lake.ahead import one_ahead, side_by_side
 from voiceai_assets.lake.companions import lookup_table
 from voiceai_assets.lake.gathering import Gathered, gather, with_constant
 from voiceai_assets.lake.inbox import IndexedFile, input_fingerprint, readable_blocks, stat_of
@@ -33,7 +32,7 @@ from voiceai_assets.lake.people import ERASED, ERASED_MESSAGE, erased_sql, names
 from voiceai_assets.lake.reading import Block, UnreadableFileError, read_blocks
 from voiceai_assets.lake.reading.block import literal, quoted
 from voiceai_assets.lake.texts import drop_texts
-from voiceai_assets.lake.typing import known_columns, narrowed, typed_rows_sql
+from voiceai_assets.lake.typing import given_fields, known_columns, narrowed, typed_rows_sql
 from voiceai_assets.privacy.pseudonyms import Pseudonymiser
 from voiceai_assets.privacy.records import redact_json, redact_record, redact_row
 from voiceai_assets.privacy.redaction import redact, suspects
@@ -43,8 +42,6 @@ from voiceai_assets.privacy.tombstones import Tombstones
 MEMORY_LIMIT = "600MB"
 _TEXT_KEPT = 4000  # of a refused record; cut after redaction, or half a number would survive at the cut
 _TEXTS_AT_ONCE = 100_000  # looked at by one thread
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 class LandingChangedError(RuntimeError):
@@ -194,7 +191,10 @@ class Refinery:
         self._spill = _spill_folder(lake)
         self._db.execute(f"SET TimeZone = '{timezone}'; SET memory_limit = '{MEMORY_LIMIT}'")
         self._db.execute("SET enable_progress_bar = false")  # it would be drawn through ours
+        # scratch is never kept, but each small insert would have its tables rewritten: 1.5 s of a million turns
+        self._db.execute("SET checkpoint_threshold = '1TB'")
         self._db.execute("SET temp_directory = ?", [str(self._spill)])
+        self._stored: dict[str, set[str]] = {}  # dataset -> fields that have a column
         for contract in DATASETS.values():
             self._create_table(contract)
         self._filled: set[str] = set()  # datasets
@@ -246,12 +246,24 @@ class Refinery:
     # -- reading ---------------------------------------------------------------------------------------------------
 
     def _create_table(self, contract: Contract) -> None:
-        """For the records that were read and not yet forgotten."""
-        columns = ", ".join(f"{quoted(f.name)} {f.kind.duckdb}" for f in contract.fields)
+        """For the records that were read and not yet forgotten.
+
+        Fields come when a record has them: to store sixty columns of a million records takes a fifth longer than the
+        twenty that an emitter sends.
+        """
         self._db.execute(
             f"CREATE OR REPLACE TABLE {_parsed(contract)} (source VARCHAR, source_file VARCHAR, line BIGINT, "
-            f"refusal VARCHAR[], text VARCHAR, {columns}, {contract.day_column} DATE, invalid_fields VARCHAR[])"
+            f"refusal VARCHAR[], text VARCHAR, {contract.day_column} DATE, invalid_fields VARCHAR[])"
         )
+        self._stored[contract.dataset] = set()
+
+    def _store(self, contract: Contract, fields: Iterable[Field]) -> None:
+        """Have columns for these fields."""
+        stored = self._stored[contract.dataset]
+        for field in fields:
+            if field.name not in stored:
+                self._db.execute(f"ALTER TABLE {_parsed(contract)} ADD COLUMN {quoted(field.name)} {field.kind.duckdb}")
+                stored.add(field.name)
 
     def _ensure_parsed(self, files: Sequence[IndexedFile]) -> None:
         """Read what was not read yet; all of it or, where something goes wrong, nothing."""
@@ -259,7 +271,7 @@ class Refinery:
         ends: dict[str, _End] = {}
         problems: dict[str, UnreadableFileError] = {}
         try:
-            for found in _read_ahead(gather(self._blocks(new, ends, problems))):
+            for found in one_ahead(gather(self._blocks(new, ends, problems))):
                 self._parse(found)
             if changed := next((path for path, f in new.items() if stat_of(self._landing, path) != f.stat), None):
                 raise LandingChangedError(f"{changed} changed while it was being read; run the day again")
@@ -289,6 +301,7 @@ class Refinery:
             parsed, of_files = _parsed(contract), f"source_file IN ({_literals(those)})"
             refuse = f"UPDATE {parsed} SET refusal = [{literal(ERASED)}, {literal(ERASED_MESSAGE)}], text = NULL"
             if names_people(contract):
+                self._store(contract, contract.fields)
                 relation = f"(SELECT * FROM {parsed} WHERE {of_files})"
                 condition = erased_sql(self._db, relation, contract, tombstones.has_person, tombstones)
                 if condition is not None:
@@ -308,9 +321,11 @@ class Refinery:
             is_first = table is found.tables[0]
             contract = table.contract
             self._filled.add(contract.dataset)
-            names = ", ".join(quoted(f.name) for f in contract.fields)
+            mapped = narrowed(table, keys & known_columns(table))
+            given = given_fields(mapped)
+            self._store(contract, given)
             query = typed_rows_sql(
-                narrowed(table, keys & known_columns(table)),
+                mapped,
                 block,
                 "block",
                 is_first=is_first,
@@ -322,7 +337,8 @@ class Refinery:
             day = contract.day_column
             self._db.execute(
                 f"INSERT INTO {_parsed(contract)} BY NAME "
-                f"SELECT ? AS source, file AS source_file, line, refusal, text, {names}, "
+                f"SELECT ? AS source, file AS source_file, line, refusal, text, "
+                f"{', '.join(quoted(f.name) for f in given)}, "
                 f"coalesce({day}, CAST(home_day AS DATE)) AS {day}, invalid_fields FROM ({query})",
                 [PurePosixPath(found.path).parts[0]],
             )
@@ -380,9 +396,11 @@ class Refinery:
         """The day's records; what is written from them is put into reading order as it is written."""
         paths = [f.path for f in inputs]
         of_inputs = f" AND source_file IN ({_literals(paths)})" if self._truncated.keys() - set(paths) else ""
+        stored = self._stored[contract.dataset]
+        absent = [f"CAST(NULL AS {f.kind.duckdb}) AS {quoted(f.name)}" for f in contract.fields if f.name not in stored]
         self._db.execute(
-            f"CREATE OR REPLACE TEMP VIEW today AS SELECT *, rowid AS position FROM {_parsed(contract)} "
-            f"WHERE {contract.day_column} = DATE '{day}'{of_inputs}"
+            f"CREATE OR REPLACE TEMP VIEW today AS SELECT {', '.join(['*', 'rowid AS position', *absent])} "
+            f"FROM {_parsed(contract)} WHERE {contract.day_column} = DATE '{day}'{of_inputs}"
         )
 
     def _separate_duplicates(self, contract: Contract) -> None:
@@ -530,7 +548,7 @@ class Refinery:
             for name in fields
         )
         found: dict[str, set[str]] = {}
-        for batch in _side_by_side(_only_suspects, self._db.sql(query).to_arrow_reader(_TEXTS_AT_ONCE)):
+        for batch in side_by_side(_only_suspects, self._db.sql(query).to_arrow_reader(_TEXTS_AT_ONCE)):
             for field, text in zip(*batch.to_pydict().values(), strict=True):
                 found.setdefault(field, set()).add(text)
         return {field: sorted(texts) for field, texts in found.items()}
@@ -580,29 +598,8 @@ def _identity(contract: Contract) -> str:
     return f"hash(source, {', '.join(parts)})"
 
 
-def _read_ahead(blocks: Iterator[T]) -> Iterator[T]:
-    """The same blocks, the next one being read while the caller works on this one."""
-    with ThreadPoolExecutor(1) as reader:
-        coming = reader.submit(next, blocks, None)
-        while (block := coming.result()) is not None:
-            coming = reader.submit(next, blocks, None)
-            yield block
-
-
 def _only_suspects(batch: pa.RecordBatch) -> pa.RecordBatch:
     return batch.filter(suspects(batch.column("text")))
-
-
-def _side_by_side(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """Results in order, two items being worked on while the next one is fetched."""
-    with ThreadPoolExecutor(2) as pool:
-        under_way: deque[Future[R]] = deque()
-        for item in items:
-            under_way.append(pool.submit(work, item))
-            if len(under_way) > 2:
-                yield under_way.popleft().result()
-        while under_way:
-            yield under_way.popleft().result()
 
 
 def _literals(texts: Iterable[str]) -> str:

@@ -71,6 +71,11 @@ def narrowed(table: Table, present: frozenset[str]) -> Table:
     return replace(table, mapping=mapping)
 
 
+def given_fields(table: Table) -> list[Field]:
+    """Fields that a row of the table can hold anything in; the others of its contract are null."""
+    return [f for f in table.contract.fields if f.required or f.default or f.name in table.mapping or f.name == "extra"]
+
+
 def days_sql(table: Table, block: Block, relation: str, *, is_first: bool, lookup: str | None) -> str:
     """Select statement ``(file, day, records)`` over a block: the days of a table's rows, null where a row has none.
 

@@ -1,35 +1,38 @@
-r"""Load one day of the lake into its partition, replacing it in one transaction.
+"""Load one day of the lake into its partition, replacing it in one transaction.
 
 Belongs here: Parquet to COPY. Does not belong here: what the rows mean.
 
-DuckDB writes CSV and PostgreSQL reads it: the same path as ``psql \copy``, so its speed is the floor, and arrays,
-``jsonb`` and time stamps need no binary format of their own.
+Rows go from Parquet through Arrow into PostgreSQL's own binary format. PostgreSQL is what one waits for, and it reads
+binary rows in three quarters of the time that it needs for CSV.
 """
 
 from __future__ import annotations
 
 import functools
-import os
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import psycopg
+import pyarrow as pa
 import pyarrow.parquet as pq
+from pgpq import ArrowToPostgresBinaryEncoder
+from pgpq.encoders import StringEncoderBuilder
+from pgpq.schema import Jsonb
 from psycopg import sql
 
 from voiceai_assets.contracts import DATASETS
-from voiceai_assets.contracts.fields import Kind
 from voiceai_assets.contracts.turns import TURNS
+from voiceai_assets.lake.ahead import one_ahead
 from voiceai_assets.lake.inbox import sha256_of
+from voiceai_assets.lake.reading.block import quoted
 from voiceai_assets.lake.refine import MEMORY_LIMIT, DayLoad, LakeDay
 from voiceai_assets.warehouse import ledger
 from voiceai_assets.warehouse.schema import ensure_partition
 
-_NULL = r"\N"
-_CHUNK = 4 * 2**20
+_ROWS_AT_ONCE = 20_000  # encoded while PostgreSQL takes in those before
 _QUARANTINE_COLUMNS = ("file", "line", "reason", "message", "raw_text", "day", "load_id")
 
 
@@ -65,10 +68,9 @@ def copy_rows(connection: psycopg.Connection[Any], place: LakeDay, table: sql.Co
     """Append the rows of a day of the lake to a table of the contract's shape."""
     contract = DATASETS[place.dataset]
     filled = _filled_columns(place.rows) | {contract.day_column}
-    fields = [f for f in contract.columns if f.name in filled]
-    select = ", ".join(_as_csv(f.name, f.kind) for f in fields)
-    query = f"SELECT {select} FROM {_parquet(place.rows)}"
-    copy_query(connection, query, table, [f.name for f in fields], freeze=freeze)
+    names = [f.name for f in contract.columns if f.name in filled]
+    query = f"SELECT {', '.join(map(quoted, names))} FROM {_parquet(place.rows)}"
+    copy_query(connection, query, table, names, freeze=freeze)
 
 
 def copy_quarantine(connection: psycopg.Connection[Any], place: LakeDay, table: sql.Composable) -> None:
@@ -112,25 +114,36 @@ def _load_session_days(connection: psycopg.Connection[Any], load: DayLoad, place
 def copy_query(
     connection: psycopg.Connection[Any], query: str, table: sql.Composable, columns: list[str], *, freeze: bool = False
 ) -> None:
-    """COPY the result of a DuckDB query into a table; ``freeze`` as PostgreSQL's COPY understands it."""
-    statement = sql.SQL("copy {} ({}) from stdin (format csv, null {}, freeze {})").format(
-        table, sql.SQL(", ").join(map(sql.Identifier, columns)), sql.Literal(_NULL), sql.Literal(freeze)
+    """COPY the result of a DuckDB query into a table; ``freeze`` as PostgreSQL's COPY understands it.
+
+    The types of the result must be those of the table: binary COPY converts nothing.
+    """
+    statement = sql.SQL("copy {} ({}) from stdin (format binary, freeze {})").format(
+        table, sql.SQL(", ").join(map(sql.Identifier, columns)), sql.Literal(freeze)
     )
-    read_end, write_end = os.pipe()  # the two work at the same time, and the CSV never lies on a disk
-    with ThreadPoolExecutor(1) as writer, connection.cursor().copy(statement) as target:
-        written = writer.submit(_write_csv, query, write_end)
-        with os.fdopen(read_end, "rb", buffering=0) as source:
-            while chunk := source.read(_CHUNK):
-                target.write(chunk)
-        written.result()  # what DuckDB raised, before the copy is ended: half a day is never committed
+    with _duckdb() as db, connection.cursor().copy(statement) as target:
+        for rows in one_ahead(_binary(db.sql(query))):
+            target.write(rows)
 
 
-def _write_csv(query: str, write_end: int) -> None:
-    try:
-        with _duckdb() as db:
-            db.execute(f"COPY ({query}) TO '/dev/fd/{write_end}' (FORMAT csv, HEADER false, NULLSTR '{_NULL}')")
-    finally:
-        os.close(write_end)  # ends the reader's loop, however this ended
+def _binary(result: duckdb.DuckDBPyRelation) -> Iterator[bytes]:
+    """PostgreSQL's binary format of a result, in pieces."""
+    json = {name for name, kind in zip(result.columns, result.types, strict=True) if kind == "JSON"}
+    as_text = [f'CAST("{name}" AS VARCHAR) AS "{name}"' if name in json else f'"{name}"' for name in result.columns]
+    batches = result.project(", ".join(as_text)).to_arrow_reader(_ROWS_AT_ONCE)
+    encoder = ArrowToPostgresBinaryEncoder.new_with_encoders(
+        batches.schema, {field.name: _encoder(field, is_json=field.name in json) for field in batches.schema}
+    )
+    yield encoder.write_header()
+    for batch in batches:
+        yield encoder.write_batch(batch)
+    yield encoder.finish()
+
+
+def _encoder(field: pa.Field, *, is_json: bool) -> Any:
+    if is_json:
+        return StringEncoderBuilder.new_with_output(field, Jsonb())
+    return ArrowToPostgresBinaryEncoder.infer_encoder(field)
 
 
 def _ends(path: Path) -> tuple[datetime | None, datetime | None]:
@@ -170,12 +183,3 @@ def _filled_columns(path: Path) -> set[str]:
 
 def _parquet(path: Path) -> str:
     return "read_parquet('" + str(path).replace("'", "''") + "', hive_partitioning = false)"
-
-
-def _as_csv(name: str, kind: Kind) -> str:
-    """A list becomes PostgreSQL's array literal; everything else is already what COPY reads."""
-    if kind is not Kind.TEXT_LIST:
-        return f'"{name}"'
-    item = """'"' || replace(replace(item, '\\', '\\\\'), '"', '\\"') || '"'"""
-    items = f"list_transform(\"{name}\", lambda item: coalesce({item}, 'NULL'))"
-    return f"CASE WHEN \"{name}\" IS NOT NULL THEN '{{' || array_to_string({items}, ',') || '}}' END"

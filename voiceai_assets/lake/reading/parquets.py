@@ -27,21 +27,22 @@ def parquet_blocks(path: Path) -> Iterator[Block]:
     """
     try:
         file = pq.ParquetFile(path)
-    except (pa.ArrowException, OSError) as error:
+        schema = file.schema_arrow
+        names = tuple(schema.names)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # the last: of a column's name
         raise UnreadableFileError(f"{path.name}: no whole Parquet file: {error}") from error
-    schema = file.schema_arrow
-    if len(set(schema.names)) != len(schema.names):
-        raise UnreadableFileError(f"{path.name}: a column stands twice: {', '.join(schema.names)}")
+    if len(set(names)) != len(names):
+        raise UnreadableFileError(f"{path.name}: a column stands twice: {', '.join(names)}")
     values = tuple(_as_text(f"c{i}", field.type) for i, field in enumerate(schema))
     line = 1
     try:
         for batches in _groups(file.iter_batches(BATCH_ROWS)):
-            rows = pa.Table.from_batches(batches).rename_columns([f"c{i}" for i in range(len(schema))])
+            rows = pa.Table.from_batches(batches).rename_columns([f"c{i}" for i in range(len(names))])
             count = rows.num_rows
             numbers = pa.array(range(line, line + count), pa.int64())
             rows = rows.append_column("line", numbers).append_column("problem", pa.nulls(count, pa.string()))
             line += count
-            yield Block(rows, tuple(schema.names), values)
+            yield Block(rows, names, values)
     except (pa.ArrowException, OSError) as error:
         raise UnreadableFileError(f"{path.name}: damaged after row {line - 1:,}: {error}") from error
 
