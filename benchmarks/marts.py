@@ -89,7 +89,9 @@ def fill_published(pipeline: Pipeline, day: str, first: date, days: int, session
                 ).fetchone()
                 assert publication is not None
                 _repeat(connection, mart, day, at, int(publication[0]), per_day)
-        connection.execute("analyze published.fact_voice_ai_sessions, published.agg_metrics_daily")
+        connection.execute(
+            "analyze published.fact_voice_ai_sessions, published.agg_metrics_daily, governance.publications"
+        )
 
 
 def _copy_ledgers(connection: psycopg.Connection[Any], day: str, at: str, turns: int) -> None:

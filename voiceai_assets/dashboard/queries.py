@@ -285,9 +285,13 @@ def _moments(metric: LiteralString, prefix: LiteralString = "") -> LiteralString
 
 @dataclass(frozen=True)
 class _Rows:
-    """What the sums are made from, for one kind of cluster: a relation and SQL over one of its rows."""
+    """What the sums are made from, for one kind of cluster: a relation and SQL over one of its rows.
+
+    ``is_summed``: the relation has a single row for each cluster and day.
+    """
 
     relation: LiteralString
+    is_summed: bool
     clusters: Mapping[LiteralString, LiteralString]
     sessions: LiteralString
     in_progress: LiteralString
@@ -297,6 +301,7 @@ class _Rows:
 _SOURCES: Mapping[Cluster, _Rows] = {
     "user": _Rows(
         "certified.fact_voice_ai_sessions",
+        False,
         # a session without user is a user of its own
         {
             "user_id": "user_id",
@@ -309,6 +314,7 @@ _SOURCES: Mapping[Cluster, _Rows] = {
     ),
     "group of users": _Rows(
         "certified.agg_metrics_daily",
+        True,
         {"user_bucket": "user_bucket"},
         "session_count",
         "in_progress_session_count",
@@ -318,19 +324,22 @@ _SOURCES: Mapping[Cluster, _Rows] = {
 
 
 def _by_day(rows: _Rows) -> LiteralString:
-    per_cluster = ", ".join(
-        # 0, not null, where nobody says who is a first-time caller
-        f"coalesce(sum({n}), 0)::float8 as {key}_n, coalesce(sum({d}), 0)::float8 as {key}_d"
-        for key, (n, d) in rows.sums.items()
-    )
+    sums = {"sessions": rows.sessions, "in_progress": rows.in_progress}
+    sums |= {f"{key}_{part}": value for key, pair in rows.sums.items() for part, value in zip("nd", pair, strict=True)}
     names, values = ", ".join(rows.clusters), ", ".join(f"{sql} as {name}" for name, sql in rows.clusters.items())
+    if rows.is_summed:
+        per_cluster = ", ".join(f"{value} as {name}" for name, value in sums.items())
+        grouping: LiteralString = ""
+    else:
+        # 0, not null, where nobody says who is a first-time caller
+        per_cluster = ", ".join(f"coalesce(sum({value}), 0)::float8 as {name}" for name, value in sums.items())
+        grouping = f"group by session_date, {names}"
     return f"""
-with clusters as (
-  select
-    session_date, {values}, sum({rows.sessions}) as sessions, sum({rows.in_progress}) as in_progress, {per_cluster}
+with clusters as materialized (
+  select session_date, {values}, {per_cluster}
   from {rows.relation}
   where session_date between %(start)s and %(end)s
-  group by session_date, {names}
+  {grouping}
 )
 select
   session_date as day, count(*) as users, sum(sessions)::bigint as sessions, sum(in_progress)::bigint as in_progress,
