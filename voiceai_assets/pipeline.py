@@ -35,6 +35,7 @@ from voiceai_assets.versions import code_revision, lock_sha256, mart_code_versio
 from voiceai_assets.warehouse import ledger
 from voiceai_assets.warehouse.copy import load_day
 from voiceai_assets.warehouse.erasure import tombstones
+from voiceai_assets.warehouse.locks import held_days
 from voiceai_assets.warehouse.marts import certified_marts
 from voiceai_assets.warehouse.publications import Publication, publish_day, withdraw_day
 from voiceai_assets.warehouse.readers import columns_of, ensure_readers
@@ -64,6 +65,10 @@ class Pipeline:
             WrongKeyError: when the key files are not those of the tables.
         """
         return held_key(self.settings, self.warehouse)
+
+    def held_days(self, days: Iterable[str]) -> AbstractContextManager[None]:
+        """Keep other runs' steps away from these days meanwhile."""
+        return held_days(self.warehouse, days)
 
     # -- landing ---------------------------------------------------------------------------------------------------
 
@@ -251,7 +256,9 @@ class Pipeline:
         """
         with self.held_key() as pseudonymise, self.warehouse.connect(autocommit=True) as connection:
             for day in days:
-                yield day, self._load(connection, day, pseudonymise)
+                with self.held_days([day]):
+                    loads = self._load(connection, day, pseudonymise)
+                yield day, loads
 
     def _load(self, connection: ledger.Connection, day: str, pseudonymise: Pseudonymiser) -> list[DayLoad]:
         loads = []
@@ -332,10 +339,9 @@ class Pipeline:
         Returns:
             day -> suite -> results of its rules; suites of datasets that a day has nothing of are left out.
         """
-        with self.warehouse.connect() as connection:
+        with self.held_days(days), self.warehouse.connect(autocommit=True) as connection:
             before = {day: self._load_ids(connection, day) for day in days}
-        found = evaluate(self.warehouse, suites, before, validator)
-        with self.warehouse.connect(autocommit=True) as connection:
+            found = evaluate(self.warehouse, suites, before, validator)
             for day in days:
                 with connection.transaction():
                     self._keep(connection, day, suites, found[day], before[day], run_id)

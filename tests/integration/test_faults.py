@@ -43,8 +43,8 @@ from tests.integration.faults import (
 )
 from tests.integration.world import World, session
 from voiceai_assets.lake import inbox, refine
-from voiceai_assets.lake.inbox import FileStat, Refresh
-from voiceai_assets.lake.reading import Block, read_blocks
+from voiceai_assets.lake.inbox import FileStat, Refresh, readable_blocks
+from voiceai_assets.lake.reading import Block
 from voiceai_assets.lake.refine import LakeDay
 from voiceai_assets.pipeline import Pipeline
 from voiceai_assets.warehouse.copy import HalfWrittenError
@@ -217,11 +217,11 @@ def test_a_server_that_restarts_during_copy_costs_one_run(world_with_old_day: Wo
 def test_a_server_that_restarts_at_any_moment_costs_one_run(world_with_old_day: World, prepared: Prepared) -> None:
     world = world_with_old_day
     draw = random.Random(20260802)
-    for number in range(8):
+    for number, seconds in enumerate(prepared.seconds):
         land_day(world, *(NEW if number % 2 == 0 else OLD))
         started = start_run(world)
         started.listen(until=number)
-        time.sleep(draw.random() * prepared.seconds[number])
+        time.sleep(draw.random() * seconds)
         stop_server(world, signal.SIGQUIT)
         reopen(world)
         started.listen()
@@ -375,15 +375,13 @@ def test_a_file_that_grows_while_it_is_read_costs_one_run(world: World, monkeypa
     certify_two_files(world)
     growing = world.land("second.jsonl", session("second", f"{DAY}T11:00", turns=5))
 
-    def grows(path: Path) -> Iterator[Block]:
-        blocks = list(read_blocks(path))
-        if path == growing:
-            with path.open("a") as out:
-                out.write(json.dumps(session("third", f"{DAY}T12:00")[0]) + "\n")
-        yield from blocks
+    def grows(*arguments: Any) -> Iterator[tuple[str, Block]]:
+        yield from list(readable_blocks(*arguments))
+        with growing.open("a") as out:
+            out.write(json.dumps(session("third", f"{DAY}T12:00")[0]) + "\n")
 
     with monkeypatch.context() as patched:
-        patched.setattr(refine, "read_blocks", grows)
+        patched.setattr(refine, "readable_blocks", grows)
         result = world.run(DAY)
     assert not result.success
     assert "canonical/second.jsonl changed while it was being read; run the day again" in failure_of(result)

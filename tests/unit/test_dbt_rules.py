@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import voiceai_assets
 from tests.unit import dbt_rules
 from voiceai_assets.assets.dbt import prepare_manifest
 from voiceai_assets.settings import Settings
@@ -97,3 +99,28 @@ def test_a_dashboard_that_reads_what_was_not_tested_is_found() -> None:
 def test_a_comment_may_speak_of_anything() -> None:
     fine = {"nodes": {"fact": _model("fact", "marts", sql="-- no random(), no rollup\nselect 1 {# merge into #}")}}
     assert list(dbt_rules.sql_scales(fine)) == []
+
+
+#: Exposure -> modules whose SQL reads for it.
+_READERS = {
+    "overview": ("dashboard/queries.py", "governance/withheld.py"),
+    "trace": ("dashboard/trace.py", "governance/trace.py", "governance/withheld.py"),
+    "governance_report": ("governance/report.py", "governance/withheld.py"),
+    "abandonment_model": ("models/abandonment/certified.py",),
+}
+
+
+def test_an_exposure_declares_the_models_that_its_page_reads_and_no_others(manifest: dbt_rules.Manifest) -> None:
+    """Restatements name who is affected by these declarations: a missing one would be an answer left out."""
+    models = {node["name"] for node in dbt_rules.models(manifest)}
+    declared = {
+        exposure["name"]: {name.rpartition(".")[2] for name in exposure["depends_on"]["nodes"]}
+        for exposure in manifest["exposures"].values()
+    }
+    package = Path(voiceai_assets.__file__).parent
+    read = {
+        name: models
+        & set(re.findall(r"\b(?:certified|exp)\.(\w+)", " ".join((package / m).read_text() for m in modules)))
+        for name, modules in _READERS.items()
+    }
+    assert declared == read

@@ -165,12 +165,12 @@ def dbt_model_assets(settings: Settings, partitions: dg.PartitionsDefinition) ->
         pipeline: dg.ResourceParam[PipelineResource],
     ) -> Iterator[Any]:
         days = list(context.partition_keys)
-        loads = pipeline.pipeline.name_mart_loads(days)
-        for day in sorted(set(days) - set(loads)):
-            context.log.warning(f"nothing is loaded for {day}; its marts are not built")
         build_what_every_day_needs(dbt, pipeline)
         # a rotation of the key between two statements of a model would leave old pseudonyms in its rows
-        with pipeline.pipeline.held_key():
+        with pipeline.pipeline.held_key(), pipeline.pipeline.held_days(days):
+            loads = pipeline.pipeline.name_mart_loads(days)
+            for day in sorted(set(days) - set(loads)):
+                context.log.warning(f"nothing is loaded for {day}; its marts are not built")
             with dbt_environment(pipeline, days[0], days[-1]):
                 told, failure = dbt.build_assets(context, _NO_UNIT_TESTS)
             if failure and len(days) > 1:

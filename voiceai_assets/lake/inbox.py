@@ -258,12 +258,24 @@ def refresh(
     now_read = [stat for stat, done in zip(quiet, before, strict=False) if limit_bytes is None or done < limit_bytes]
     with duckdb.connect() as db:  # one for all files: opening it costs more than reading a small file
         db.execute(f"SET TimeZone = '{timezone}'; SET enable_progress_bar = false")
-        fresh = index_files(landing, now_read, db)
+        fresh = _index_what_stays(landing, now_read, db)
     return Refresh(
         fresh=fresh,
         gone=[path for path in known if path not in present],
         waiting=[stat.path for stat in new if not stat.is_quiet(now, quiet_seconds)],
     )
+
+
+def _index_what_stays(landing: Path, stats: Sequence[FileStat], db: duckdb.DuckDBPyConnection) -> list[IndexedFile]:
+    """Files that were deleted after landing was listed are none: the next look finds them gone."""
+    while True:
+        try:
+            return index_files(landing, stats, db)
+        except FileNotFoundError:
+            there = [stat for stat in stats if (landing / stat.path).exists()]
+            if len(there) == len(stats):
+                raise
+            stats = there
 
 
 def _is_news(landing: Path, stat: FileStat, known: Mapping[str, IndexedFile]) -> bool:

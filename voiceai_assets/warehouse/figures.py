@@ -38,7 +38,8 @@ def record_figures(connection: Connection, day: str, publications: Mapping[str, 
 def figures_query(day: str, publications: Mapping[str, int]) -> sql.Composed | None:
     """Figures of published rows, in one round trip: (publication_id, metric, metric_version, numerator, denominator).
 
-    Cast row by row: a sum of floats would depend on the order of rows, and could not be computed again.
+    Cast row by row: a sum of floats would depend on the order of rows, and could not be computed again. Amounts of more
+    than one currency have no sum.
     """
     parts = [_of_mart(day, mart, number) for mart, number in publications.items() if metrics_of(mart)]
     return sql.SQL(" union all ").join(parts) if parts else None
@@ -47,8 +48,7 @@ def figures_query(day: str, publications: Mapping[str, int]) -> sql.Composed | N
 def _of_mart(day: str, mart: str, publication_id: int) -> sql.Composed:
     metrics = metrics_of(mart)
     sums = ", ".join(
-        f"coalesce(sum(({m.numerator})::numeric), 0) as n{i}, coalesce(sum(({m.denominator})::numeric), 0) as d{i}"
-        for i, m in enumerate(metrics)
+        f"{_sum_of(m)} as n{i}, coalesce(sum(({m.denominator})::numeric), 0) as d{i}" for i, m in enumerate(metrics)
     )
     rows = sql.SQL(", ").join(
         sql.SQL(f"({{}}, {{}}, s.n{i}, s.d{i})").format(sql.Literal(m.metric), sql.Literal(m.version))
@@ -58,7 +58,8 @@ def _of_mart(day: str, mart: str, publication_id: int) -> sql.Composed:
     return sql.SQL(
         f"select {{number}}, f.* from (select {sums} from published.{{mart}} "
         "where publication_id = {number} and {column} = {day}) s "
-        "cross join lateral (values {rows}) as f (metric, metric_version, numerator, denominator)"
+        "cross join lateral (values {rows}) as f (metric, metric_version, numerator, denominator) "
+        "where f.numerator is not null"
     ).format(
         number=sql.Literal(publication_id),
         mart=sql.Identifier(mart),
@@ -66,3 +67,10 @@ def _of_mart(day: str, mart: str, publication_id: int) -> sql.Composed:
         day=sql.Literal(day),
         rows=rows,
     )
+
+
+def _sum_of(metric: Metric) -> str:
+    total = f"coalesce(sum(({metric.numerator})::numeric), 0)"
+    if metric.unit != "currency":
+        return total
+    return f"case when count(distinct currency) filter (where ({metric.numerator}) <> 0) <= 1 then {total} end"
