@@ -434,7 +434,7 @@ class Pipeline:
         """Publish each day that the gate lets through; of another nothing becomes visible and the verdict says why."""
         with self.held_key(), self.warehouse.connect(autocommit=True) as connection:
             for day in days:
-                with connection.transaction():
+                with self.held_days([day]), connection.transaction():
                     verdict, publications = self._publish(connection, day, run_id)
                 yield day, verdict, publications
 
