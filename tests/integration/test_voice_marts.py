@@ -24,6 +24,7 @@ import pytest
 from psycopg.rows import dict_row
 
 from tests.conftest import SHARED_DATA
+from tests.integration import slow_path
 from tests.integration.world import World, session
 from voiceai_assets.assets.dbt import dbt_executable
 from voiceai_assets.dashboard.days import make_request
@@ -32,6 +33,7 @@ from voiceai_assets.dashboard.tiles import TILES
 from voiceai_assets.instance import environment
 from voiceai_assets.privacy.pseudonyms import load_pseudonymiser
 from voiceai_assets.settings import REPOSITORY
+from voiceai_assets.warehouse.figures import metrics_of
 
 #: The fixture runs four times, within the time of the first test.
 pytestmark = pytest.mark.timeout(900)
@@ -108,7 +110,17 @@ def _made() -> dict[str, list[dict[str, Any]]]:
         ),
         "mixed": session("mixed", "2026-08-03T06:00", 3, user_id="learner", module="english"),
         "open": session("open", "2026-08-09T20:00", 2),
+        # every column of a session says something
+        "rich": session(
+            "rich", "2026-08-05T07:00", 4, region="rural", disability="visual", language="rw", user_type="first_time",
+            deployment_id="d", experiment_id="e", experiment_variant="v", tokens_in=7, tokens_out=5, cost_usd=0.000123,
+            intent_confidence=0.25,
+        ),
     }  # fmt: skip
+    found["rich"][0] |= {"speaker": "agent", "error_type": "silence"}
+    found["rich"][1] |= {"speaker": "user", "error_type": "noise", "csat": 2, "asr_confidence": 0.123456789012}
+    found["rich"][2] |= {"speaker": "user", "error_type": "misunderstanding", "csat": 4, "barge_in": True}
+    found["rich"][3] |= {"speaker": "agent", "session_outcome": "transferred", "transfer_reason": "asked"}
     found["slow"][-1] |= {"cancelled": True, "total_ms": 60_000}
     found["long"][0]["error_type"] = "misunderstanding"
     found["mixed"][1]["module"] = "math"
@@ -160,6 +172,134 @@ def read(world: World, sql: str, *parameters: Any) -> list[dict[str, Any]]:
 def percentile(values: list[int], share: tuple[int, int]) -> int | None:
     """The smallest value at or below which that share of the values lies."""
     return sorted(values)[math.ceil(Fraction(*share) * len(values)) - 1] if values else None
+
+
+# -- sessions, column by column ----------------------------------------------------------------------------------------
+
+#: Where a figure came from, and in which group of users: not recomputed here.
+PROVENANCE = {"publication_version", "certificate_id", "load_id", "user_bucket"}
+
+
+@pytest.fixture(scope="module")
+def slow_sessions(platform: World) -> dict[str, dict[str, Any]]:
+    """What the sessions of dstc2 and the small ones are, of which no other table speaks."""
+    landed = [json.loads(line) for path in platform.landing.glob("*.jsonl") for line in path.read_text().splitlines()]
+    alone = [row for row in landed if row["session_id"] not in {"mixed", "of the next day"}]
+    return slow_path.sessions(alone, load_pseudonymiser(platform.settings))
+
+
+def test_every_column_of_every_session_is_what_its_turns_say(
+    platform: World, slow_sessions: dict[str, dict[str, Any]]
+) -> None:
+    published = read(
+        platform,
+        "select * from certified.fact_voice_ai_sessions where source = 'canonical' and session_id = any(%s)",
+        list(slow_sessions),
+    )
+    assert len(published) == len(slow_sessions) > (150 if (SHARED_DATA / "dstc2").is_dir() else 20)
+    for row in published:
+        found = {name: value for name, value in row.items() if name not in PROVENANCE}
+        wanted = slow_sessions[row["session_id"]]
+        assert found.keys() == wanted.keys()
+        assert {n: (v, wanted[n]) for n, v in found.items() if v != wanted[n]} == {}, row["session_id"]
+
+
+def test_daily_sums_are_the_sums_of_those_sessions(platform: World, slow_sessions: dict[str, dict[str, Any]]) -> None:
+    groups = ("session_date", "channel", "user_type", "region", "disability", "language", "model_version",
+              "deployment_id", "experiment_id", "experiment_variant")  # fmt: skip
+    wanted: dict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
+    for row in slow_sessions.values():
+        for name, of in slow_path.SUMS.items():
+            wanted[tuple(row[group] for group in groups)][name] += of(row)
+    found: dict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
+    for row in read(platform, "select * from certified.agg_sessions_daily where source = 'canonical'"):
+        key = tuple(row[group] for group in groups)
+        assert row.keys() - PROVENANCE - set(groups) - {"source"} == slow_path.SUMS.keys()
+        if str(key[0]) not in {LAST, "2026-08-03"}:  # sessions of which other tables speak
+            found[key].update({name: row[name] or 0 for name in slow_path.SUMS})
+    assert found == {key: sums for key, sums in wanted.items() if str(key[0]) not in {LAST, "2026-08-03"}}
+
+
+def test_every_metric_of_the_catalogue_is_the_sum_of_what_each_session_adds(
+    platform: World, slow_sessions: dict[str, dict[str, Any]]
+) -> None:
+    """In billionths, per day; and the figures kept per publication are the same numbers."""
+    assert slow_path.METRICS.keys() == {m.metric for m in metrics_of("fact_voice_ai_sessions")}
+    days = sorted({str(row["session_date"]) for row in slow_sessions.values()} - {"2026-08-03", LAST})
+    for day in days:
+        rows = [row for row in slow_sessions.values() if str(row["session_date"]) == day]
+        sums = ", ".join(f"sum({name}_{part}) as {name}_{part}" for name in slow_path.METRICS for part in "nd")
+        [found] = read(platform, f"select {sums} from certified.agg_metrics_daily where session_date = %s", day)
+        kept = {
+            figure["metric"]: (float(figure["numerator"]), float(figure["denominator"]))
+            for figure in read(platform, "select * from certified.figure_history where day = %s and is_live", day)
+        }
+        for name, parts in slow_path.METRICS.items():
+            wanted = tuple(sum(round(of(row) * 1e9) for row in rows) for of in parts)
+            assert (int(found[f"{name}_n"]), int(found[f"{name}_d"])) == wanted, (day, name)
+            assert kept[name] == pytest.approx([total / 1e9 for total in wanted], abs=1e-6), (day, name)
+
+
+def test_median_and_p90_of_durations_are_those_of_the_sorted_seconds(
+    platform: World, slow_sessions: dict[str, dict[str, Any]]
+) -> None:
+    published = read(platform, "select * from certified.session_duration_daily where source = 'canonical'")
+    days = {str(row["session_date"]): row for row in published}
+    for day in {str(row["session_date"]) for row in slow_sessions.values()} - {"2026-08-03"}:
+        took = [row["duration_seconds"] for row in slow_sessions.values() if str(row["session_date"]) == day]
+        whole = [math.ceil(seconds) for seconds in took]
+        found = days[day]
+        assert found["timed_session_count"] == len(took)
+        assert (found["p50_seconds"], found["p90_seconds"]) == (percentile(whole, (1, 2)), percentile(whole, (9, 10)))
+        assert float(found["mean_seconds"]) == pytest.approx(sum(took) / len(took), rel=1e-12)
+
+
+def test_engagement_counts_the_last_thirty_published_days(
+    platform: World, slow_sessions: dict[str, dict[str, Any]]
+) -> None:
+    since = date.fromisoformat(LAST) - timedelta(days=30)
+    of_users = defaultdict(list)
+    for row in slow_sessions.values():
+        if row["session_date"] > since and row["session_date"] != date(2026, 8, 3):
+            of_users[row["user_id"]].append(row)
+    published = {row["user_id"]: row for row in read(platform, "select * from certified.user_engagement")}
+    assert len(published) >= len(of_users) > 10
+    for user, rows in of_users.items():
+        took = [row["duration_seconds"] for row in rows]
+        found = published[user]
+        assert (found["session_count"], found["interaction_count"]) == (len(rows), sum(r["turn_count"] for r in rows))
+        assert found["avg_duration_seconds"] == pytest.approx(sum(took) / len(took), rel=1e-12)
+        assert found["last_activity_at"] == max(row["ended_at"] for row in rows)
+
+
+def test_every_column_of_every_turn_is_what_was_landed(platform: World, dstc2: Path) -> None:
+    pseudonym = load_pseudonymiser(platform.settings)
+    calls = _calls(dstc2)
+    starts = {name: rows[0]["at"] for name, rows in calls.items()}
+    landed = {(row["session_id"], row["turn_number"]): row for rows in calls.values() for row in rows}
+    published = read(
+        platform, "select * from certified.fact_voice_ai_turns where session_date between %s and %s", *CALLS
+    )
+    assert len(published) == len(landed)
+    same = ("channel", "user_type", "region", "language", "module", "intent", "intent_confidence", "asr_confidence",
+            "error_type", "asr_ms", "llm_ms", "tts_ms", "model_version", "experiment_variant")  # fmt: skip
+    for row in published:
+        source = landed[row["session_id"], row["turn_number"]]
+        wanted = {name: source.get(name) for name in same} | {
+            "session_id": source["session_id"],
+            "turn_number": source["turn_number"],
+            "session_date": starts[source["session_id"]].date(),
+            "turn_at": source["at"],
+            "speaker": "exchange",
+            "is_user_turn": True,
+            "user_id": pseudonym(source["user_id"]),
+            "is_error_turn": source.get("error_type") in slow_path.ERRORS,
+            "total_ms": source.get("total_latency_ms"),
+            "is_cancelled": False,
+        }
+        found = {name: value for name, value in row.items() if name not in PROVENANCE}
+        assert found.keys() == wanted.keys()
+        assert {n: (v, wanted[n]) for n, v in found.items() if v != wanted[n]} == {}
 
 
 # -- real calls --------------------------------------------------------------------------------------------------------
