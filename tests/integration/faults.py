@@ -289,8 +289,9 @@ def _tables(connection: psycopg.Connection[Any]) -> dict[str, tuple[int, str]]:
         "join pg_namespace n on n.oid = c.relnamespace join pg_attribute a on a.attrelid = c.oid "
         "where (n.nspname in ('raw', 'intermediate', 'marts') and c.relkind in ('r', 'p', 'v') "
         "and not c.relispartition or n.nspname = 'certified' and c.relkind = 'v' and c.relname like 'fact%%') "
-        "and a.attnum > 0 and not a.attisdropped and a.attname not in ('publication_version', 'recorded_at') "
-        "group by 1, 2 order by 1, 2"
+        # a history says what was once recorded, whatever landing holds now
+        "and c.relname <> 'session_outcome_history' "
+        "and a.attnum > 0 and not a.attisdropped and a.attname <> 'publication_version' group by 1, 2 order by 1, 2"
     ).fetchall()
     found = {}
     for schema, table, columns in tables:
