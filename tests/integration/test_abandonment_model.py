@@ -103,6 +103,36 @@ def test_a_reader_sees_a_score_for_each_published_turn(platform: Platform, regis
     assert {row[4] for row in seen} == {registry.champion()}
 
 
+def test_each_scored_day_is_watched(training: dg.ExecuteInProcessResult) -> None:
+    """The days that were learned from, among others: none may be far from what was learned."""
+    found = {check.check_name: check for check in training.get_asset_check_evaluations()}
+    for name in ("callers_of_scored_days_are_usual", "scored_days_came_true"):
+        days = found[name].metadata["days"].value.records
+        assert [record.data["day"] for record in days] == [f"2026-01-{n:02}" for n in range(1, 9)]
+        assert found[name].passed
+        assert found[name].severity is dg.AssetCheckSeverity.WARN
+    assert all(record.data["drift"] == "too few rows" or record.data["psi"] < 0.1 for record in days)
+    assert all(record.data["landmark expected"] > 0 for record in days[:-1])
+
+
+def test_a_session_has_its_last_and_its_highest_chance(platform: Platform, registry: Registry) -> None:
+    with platform.as_reader() as connection:
+        turns = pd.DataFrame(
+            connection.execute("select session_id, k, hazard, landmark from certified.abandonment_scores").fetchall(),
+            columns=["session_id", "k", "hazard", "landmark"],
+        )
+        sessions = connection.execute(
+            "select session_id, user_turn_count, last_hazard, last_landmark, highest_hazard "
+            "from certified.abandonment_session_scores"
+        ).fetchall()
+    assert len(sessions) == turns["session_id"].nunique() > 1000
+    by_session = {name: rows.sort_values("k") for name, rows in turns.groupby("session_id")}
+    for name, count, hazard, landmark, highest in sessions:
+        rows = by_session[name]
+        assert (count, hazard, landmark) == tuple(rows.iloc[-1][["k", "hazard", "landmark"]])
+        assert highest == rows["hazard"].max()
+
+
 def test_scores_go_out_of_sight_with_their_day(platform: Platform, registry: Registry) -> None:
     count = "select count(*) from certified.abandonment_scores where session_date = %s"
     with platform.pipeline.warehouse.connect() as connection:

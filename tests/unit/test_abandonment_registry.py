@@ -54,6 +54,16 @@ def test_a_saved_version_predicts_the_same(registry: Registry, result: TrainingR
         np.testing.assert_allclose(predicted[name], expected, rtol=0, atol=1e-12)
 
 
+def test_a_version_whose_features_are_no_longer_made_is_refused(registry: Registry, table: pd.DataFrame) -> None:
+    """They would be imputed for every caller, and the answers would look like any others."""
+    older = train(table.assign(mood=1.0 * table["k"]), TrainingConfig(resamples=5, numeric=(*NUMERIC, "mood")))
+    version = registry.save(older, DATA, "rev1")
+    with pytest.raises(RegistryError, match="needs mood, which this release does not make: train again"):
+        registry.load(version)
+    with pytest.raises(RegistryError, match="mood"):
+        registry.set_champion(version)
+
+
 def test_the_same_training_gives_the_same_version(
     registry: Registry, result: TrainingResult, table: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,15 +4,18 @@ Belongs here: orchestration of ``models/abandonment``. Does not belong here: any
 """
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from voiceai_assets.assets.certified import GATE_SAID_NO, certified_key
 from voiceai_assets.assets.common import OWNERS, PipelineResource, records_table
 from voiceai_assets.versions import code_revision
+
+if TYPE_CHECKING:
+    from voiceai_assets.models.abandonment.watch import WatchedDay
 
 MODEL = dg.AssetKey(["models", "abandonment_model"])
 CHAMPION = dg.AssetKey(["models", "abandonment_champion"])
@@ -34,6 +37,21 @@ CALIBRATION = dg.AssetCheckSpec(
     description="The champion's probabilities on the latest days whose outcomes are known.",
 )
 
+DAYS_ARE_USUAL = dg.AssetCheckSpec(
+    "callers_of_scored_days_are_usual",
+    asset=SCORES,
+    description="Each day scored: population stability index against what the champion learned from (warns from .10).",
+)
+DAYS_ARE_CALIBRATED = dg.AssetCheckSpec(
+    "scored_days_came_true",
+    asset=SCORES,
+    description=(
+        "Each day scored: as many gave up as the champion said, of sessions that have had time to end. An error, and "
+        "no warning, where the callers of that day have changed by .20 as well: train again."
+    ),
+)
+MATURITY_HOURS = 2.0
+
 
 class TrainModel(dg.Config):
     """What a training run may vary.
@@ -51,7 +69,7 @@ class TrainModel(dg.Config):
     last_days: int | None = None
     test_share: float = 0.25
     gap_days: int = 0
-    maturity_hours: float = 2.0
+    maturity_hours: float = MATURITY_HOURS
     resamples: int = 200
     tune: bool = True
     seed: int = 20260801
@@ -176,6 +194,7 @@ def scores_asset() -> dg.AssetsDefinition:
     @dg.asset(
         key=SCORES,
         deps=[CHAMPION, certified_key("feature_session_prefix")],
+        check_specs=[DAYS_ARE_USUAL, DAYS_ARE_CALIBRATED],
         group_name="models",
         kinds={"postgres", "view"},
         owners=OWNERS,
@@ -184,9 +203,12 @@ def scores_asset() -> dg.AssetsDefinition:
             "seen only beside the published rows it was computed from, and a day's scores only if each turn has one."
         ),
     )
-    def abandonment_scores(pipeline: dg.ResourceParam[PipelineResource]) -> dg.MaterializeResult[None]:
+    def abandonment_scores(
+        pipeline: dg.ResourceParam[PipelineResource],
+    ) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster only knows it bare where there are checks
         from voiceai_assets.models.abandonment.certified import read_certified_days
         from voiceai_assets.models.abandonment.registry import Registry
+        from voiceai_assets.models.abandonment.watch import watch
         from voiceai_assets.warehouse.scores import publish_scores, unscored_days
 
         registry, warehouse = Registry(pipeline.settings.models), pipeline.pipeline.warehouse
@@ -195,16 +217,21 @@ def scores_asset() -> dg.AssetsDefinition:
             raise dg.Failure("no version is the champion, so nothing can be scored", allow_retries=False)
         with warehouse.connect() as connection:
             todo = unscored_days(connection, champion)
-            seen = 0
+            seen, watched = 0, []
             if todo:
                 days = read_certified_days(warehouse.reader, timeout_minutes=pipeline.settings.session_timeout_minutes)
                 table = days.table.assign(session_date=days.table["session_date"].astype(str))
                 table = table[table["session_date"].isin(todo)].reset_index(drop=True)
-                scored = table[["session_date", "session_id", "k"]].join(registry.load(champion).predict(table))
+                model = registry.load(champion)
+                scores = model.predict(table)
+                reference = model.card["extra"].get("drift_reference", {})
+                watched = watch(table, scores, reference, days.observed_until, MATURITY_HOURS)
+                scored = table[["session_date", "session_id", "k"]].join(scores)
                 certificates = {day: days.versions[day]["certificate"] for day in todo if day in days.versions}
                 seen = publish_scores(connection, champion, scored, certificates)
         return dg.MaterializeResult(
             metadata={"model version": champion, "days scored": len(todo), "turns visible": seen},
+            check_results=_days_watched(watched),
             data_version=dg.DataVersion(champion),
         )
 
@@ -248,6 +275,31 @@ def _check_results(contest: Any) -> list[dg.AssetCheckResult]:
                 for head, found in contest.champion.items()
                 for name, value in (("slope", found.slope), ("calibration error", found.ece))
             },
+        ),
+    ]
+
+
+def _days_watched(days: Sequence["WatchedDay"]) -> list[dg.AssetCheckResult]:
+    """What scoring noticed of each day; scores stay, because they are what the champion says."""
+    moved = [day for day in days if day.drift in ("warn", "act")]
+    off = [day for day in days if day.is_off]
+    columns = list({name: None for day in days for name in day.as_row()})
+    table = {"days": records_table([day.as_row() for day in days], columns)} if days else {}
+    is_urgent = any(day.needs_action for day in days)
+    return [
+        dg.AssetCheckResult(
+            check_name=DAYS_ARE_USUAL.name,
+            passed=not moved,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=", ".join(f"{d.day}: {d.worst_feature} {d.psi}" for d in moved) or f"{len(days)} days, none",
+            metadata=table,
+        ),
+        dg.AssetCheckResult(
+            check_name=DAYS_ARE_CALIBRATED.name,
+            passed=not off,
+            severity=dg.AssetCheckSeverity.ERROR if is_urgent else dg.AssetCheckSeverity.WARN,
+            description=", ".join(day.day for day in off) or f"{len(days)} days, none",
+            metadata=table,
         ),
     ]
 

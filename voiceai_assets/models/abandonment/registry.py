@@ -35,6 +35,7 @@ from voiceai_assets.models.abandonment.compiled import Scorer, compiled
 from voiceai_assets.models.abandonment.encoding import Schema
 from voiceai_assets.models.abandonment.evaluation import Floats
 from voiceai_assets.models.abandonment.features import feature_hash
+from voiceai_assets.models.abandonment.prefix import CATEGORICAL, NUMERIC
 from voiceai_assets.models.abandonment.training import HEADS, TrainingResult
 
 NAME = "abandonment"
@@ -159,13 +160,19 @@ class Registry:
         """Read a version for scoring.
 
         Raises:
-            RegistryError: no such version, changed files, a foreign type, or a card that disagrees with itself.
+            RegistryError: no such version, changed files, a foreign type, a card that disagrees with itself, or
+                features that are no longer made.
         """
         files = self._read(version)
         card = json.loads(files[CARD])
         features = card["features"]
         if feature_hash(features["numeric"], features["categorical"]) != features["sha256"]:
             raise RegistryError(f"version {version}: the feature list does not have the hash that its card says")
+        if gone := sorted({*features["numeric"], *features["categorical"]} - {*NUMERIC, *CATEGORICAL}):
+            # they would be imputed for every caller, and the answers would look like any others
+            raise RegistryError(
+                f"version {version} needs {', '.join(gone)}, which this release does not make: train again"
+            )
         pipelines = {head: load_model(files[f"{head}.skops"], f"{version}/{head}.skops") for head in HEADS}
         return ModelVersion(version, card, pipelines)
 

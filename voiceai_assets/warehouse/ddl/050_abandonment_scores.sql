@@ -28,3 +28,13 @@ inner join governance.publications as live
 comment on view certified.abandonment_scores is
   'Grain: one row per user turn (session_date, session_id, k). Chances after turn k, by the champion: hazard gives up '
   'before the next turn, landmark ends abandoned.';
+
+create or replace view certified.abandonment_session_scores as
+select distinct on (session_date, session_id) session_date, session_id, k as user_turn_count, hazard as last_hazard,
+  landmark as last_landmark, max(hazard) over (partition by session_date, session_id) as highest_hazard, model_version,
+  certificate_id
+from certified.abandonment_scores
+order by session_date, session_id, k desc;
+comment on view certified.abandonment_session_scores is
+  'Grain: one row per session (session_date, session_id) that has a user turn. Chances after its last user turn, and the '
+  'highest chance of giving up before the next turn that any of its turns had.';
