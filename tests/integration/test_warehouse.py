@@ -20,6 +20,7 @@ import pytest
 from psycopg import sql
 
 from tests.integration.world import World, session
+from voiceai_assets.warehouse import ledger
 from voiceai_assets.warehouse.copy import copy_query
 
 _CLOSED = ("raw", "staging", "intermediate", "marts", "published", "governance")
@@ -103,6 +104,25 @@ def test_copy_brings_every_type_over_to_the_last_digit(published: World) -> None
          datetime.date(9999, 12, 31), [], {}),
         (None,) * 9,
     ]  # fmt: skip
+
+
+def test_ids_that_are_used_again_the_next_day_tie_the_two_days_together(published: World) -> None:
+    """An emitter that counts its sessions from one each day: all of them share their ids with their neighbours."""
+    days = ("2030-01-01", "2030-01-02", "2030-01-09")
+    with published.pipeline.warehouse.connect() as connection:
+        for day in days:
+            connection.execute(
+                "insert into raw.session_days (turn_date, session_id) "
+                "select %s, 's' || n from generate_series(1, 100000) n",
+                [day],
+            )
+            ledger.record_sessions_of(connection, day, None, None)
+            connection.execute("analyze raw.session_days")  # now the planner knows of no later day, and expects no row
+        bridges = connection.execute(
+            "select day::text, neighbour::text from governance.session_bridges where day >= '2030-01-01' order by 1, 2"
+        ).fetchall()
+        connection.rollback()
+    assert bridges == [(days[0], days[1]), (days[1], days[0])]
 
 
 def test_the_ledger_refuses_an_account_that_does_not_add_up(world: World) -> None:

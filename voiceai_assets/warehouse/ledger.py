@@ -175,6 +175,9 @@ def record_sessions_of(
     that declares no outcome.
     """
     connection.execute("delete from governance.session_bridges where day = %s or neighbour = %s", [day, day])
+    # no statistics know of rows that were copied in this transaction: where ids are used again the next day, a hundred
+    # thousand sessions compared one by one with as many others took a quarter of an hour
+    connection.execute("set local enable_nestloop = off")
     connection.execute(
         "with pairs as (select distinct mine.turn_date as a, other.turn_date as b from raw.session_days mine "
         "join raw.session_days other using (session_id) where mine.turn_date = %(day)s and other.turn_date <> %(day)s "
@@ -182,6 +185,7 @@ def record_sessions_of(
         "insert into governance.session_bridges select a, b from pairs union select b, a from pairs",
         {"day": day, "span": SESSION_SPAN_DAYS},
     )
+    connection.execute("set local enable_nestloop = on")
     connection.execute(
         "update governance.loads set last_turn_at = %s, last_open_turn_at = %s "
         "where dataset = 'turns' and is_live and day = %s",
