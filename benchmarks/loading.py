@@ -62,10 +62,11 @@ def rows_per_second(
 def _ours_and_copy(
     pipeline: Pipeline, folder: Path, source: Path, days: tuple[str, str], ending: str
 ) -> tuple[float, float]:
-    """Seconds of the rows of the first of the days, moved to the second one."""
+    """Seconds of the rows of the first of the days, moved to the second one, as sessions of their own."""
     moved = folder / "moved.jsonl"
+    changes = f's/{days[0]}/{days[1]}/g; s/"session_id":"/&{days[1]}-/'
     with moved.open("w") as out:
-        subprocess.run(["sed", f"s/{days[0]}/{days[1]}/g", str(source)], stdout=out, check=True)
+        subprocess.run(["sed", changes, str(source)], stdout=out, check=True)
     landing = pipeline.settings.landing / "canonical"
     landing.mkdir(parents=True, exist_ok=True)
     path = landing / f"{days[1]}.{ending}"
