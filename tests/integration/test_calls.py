@@ -158,6 +158,32 @@ def test_what_cannot_be_known_is_null_and_in_no_rate(world: World) -> None:
             "select call_count, decided_call_count, converted_call_count, conversion_rate, positive_share "
             "from certified.agent_performance"
         ).fetchall() == [(4, 1, 0, Decimal(0), None)]
+    assert figures(world) == {
+        "conversion": (Decimal(0), Decimal(1)),
+        "upsell_per_call": (Decimal(0), Decimal(1)),
+        "positive_sentiment_share": (Decimal(0), Decimal(0)),
+    }, "the catalogue divides by what the view divides by"
+
+
+def test_amounts_of_two_currencies_have_no_sum(world: World) -> None:
+    sold = "Agent: Would you like the extra for {}? Customer: Yes, I'll take it."
+    land_calls(world, call("dollars", sold.format("$25")), call("euros", sold.format("€30")))
+    assert world.run(DAY).success
+    assert {row["currency"]: row["upsell_amount"] for row in gold(world).values()} == {"USD": 25, "EUR": 30}
+    found = figures(world)
+    assert found["conversion"] == (Decimal(2), Decimal(2))
+    assert "upsell_per_call" not in found
+
+
+def figures(world: World) -> dict[str, tuple[Decimal, Decimal]]:
+    """Metric -> numerator and denominator, of calls."""
+    with world.as_reader() as connection:
+        rows = connection.execute(
+            "select metric, numerator, denominator from certified.figure_history where day = %s and is_live "
+            "and mart = 'gold_performance_metrics'",
+            [DAY],
+        ).fetchall()
+    return {metric: (numerator, denominator) for metric, numerator, denominator in rows}
 
 
 def test_text_never_reaches_a_reader(world: World) -> None:
