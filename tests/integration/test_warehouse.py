@@ -11,7 +11,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 
@@ -105,26 +104,6 @@ def test_copy_brings_every_type_over_to_the_last_digit(published: World) -> None
          datetime.date(9999, 12, 31), [], {}),
         (None,) * 9,
     ]  # fmt: skip
-
-
-def test_a_step_waits_for_another_one_of_the_same_day_and_says_so(
-    published: World, caplog: pytest.LogCaptureFixture
-) -> None:
-    order: list[str] = []
-
-    def second() -> None:
-        with published.pipeline.held_days(["2030-02-01", "2030-02-02"]):
-            order.append("second")
-
-    with ThreadPoolExecutor(1) as thread:
-        with published.pipeline.held_days(["2030-02-02"]):
-            waiting = thread.submit(second)
-            while "another run is at work on 2030-02-02" not in caplog.text:
-                assert not waiting.done()
-                time.sleep(0.01)
-            order.append("first")
-        waiting.result()
-    assert order == ["first", "second"]
 
 
 def test_ids_that_are_used_again_the_next_day_tie_the_two_days_together(published: World) -> None:

@@ -8,13 +8,10 @@ turns, a check or a test of one run finds the day empty that another run is abou
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from voiceai_assets.warehouse.server import Warehouse
-
-_log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -22,8 +19,5 @@ def held_days(warehouse: Warehouse, days: Iterable[str]) -> Iterator[None]:
     """Keep other steps away from these days; waits for those that are at work. A killed process lets go."""
     with warehouse.connect(autocommit=True) as connection:
         for day in sorted(days):  # always in this order, or two ranges could wait for one another
-            name = [f"voiceai day {day}"]
-            if connection.execute("select pg_try_advisory_lock(hashtext(%s))", name).fetchone() != (True,):
-                _log.warning("another run is at work on %s; this one waits for it", day)
-                connection.execute("select pg_advisory_lock(hashtext(%s))", name)
+            connection.execute("select pg_advisory_lock(hashtext('voiceai day ' || %s))", [day])
         yield
