@@ -176,7 +176,7 @@ def record_sessions_of(
     """
     connection.execute("delete from governance.session_bridges where day = %s or neighbour = %s", [day, day])
     # no statistics know of rows that were copied in this transaction: where ids are used again the next day, a hundred
-    # thousand sessions compared one by one with as many others took a quarter of an hour
+    # thousand sessions compared one by one with as many others had not come to an end after twenty minutes
     connection.execute("set local enable_nestloop = off")
     connection.execute(
         "with pairs as (select distinct mine.turn_date as a, other.turn_date as b from raw.session_days mine "
