@@ -211,9 +211,8 @@ def loading_beside_what_people_would_use(bench: Bench, rows: int) -> None:
         fresh.close()
     for name, value in speed.items():
         print(f"       {name:<24} {value:12,.0f} rows/s")
-    worst = min(of_copy, key=lambda name: of_copy[name])
     each = ", ".join(f"{name} {ratio:.2f}" for name, ratio in of_copy.items())
-    bench.say("copy", f"landing to raw / psql \\copy in the same minute: {each}", of_copy[worst])
+    bench.say("copy", f"landing to raw / psql \\copy in the same minute: {each}", min(of_copy.values()))
     slowest = min(value for name, value in speed.items() if name.startswith("ours"))
     for name in ("dlt", "pandas.to_sql"):
         ratio = slowest / speed[name]

@@ -1,6 +1,6 @@
 """Session marts once more, from landed canonical rows, in plain Python and one record at a time.
 
-Written from METRICS.md and not from the SQL: what both get wrong in the same way is a misunderstanding, not a slip.
+It shares no code with the SQL: a slip shows, and a misunderstanding that both were written from does not.
 """
 
 from __future__ import annotations

@@ -8,8 +8,9 @@ import pytest
 
 from voiceai_assets.models.abandonment import drift
 from voiceai_assets.models.abandonment.encoding import Schema
+from voiceai_assets.models.abandonment.evaluation import FEW_USERS
 from voiceai_assets.models.abandonment.prefix import CATEGORICAL, NUMERIC
-from voiceai_assets.models.abandonment.watch import FEWEST_USERS, WatchedDay, watch
+from voiceai_assets.models.abandonment.watch import WatchedDay, watch
 
 END = pd.Timestamp("2026-02-01", tz="UTC")
 
@@ -106,7 +107,7 @@ def test_sessions_that_have_not_had_time_to_end_and_few_callers_say_nothing() ->
     table, scores = days(5)
     [fresh] = watched(table.assign(started_at=END - pd.Timedelta(hours=1)), scores, then)
     assert (fresh.users, dict(fresh.heads), fresh.is_off) == (0, {}, False)
-    few = 2 * (FEWEST_USERS - 1)
+    few = 2 * (FEW_USERS - 1)
     [small] = watched(table[:few], scores[:few] * 0, then)
     assert (small.drift, dict(small.heads)) == ("too few rows", {})
     assert watched(table[:0], scores[:0], then) == []

@@ -27,6 +27,7 @@ from voiceai_assets.contracts import DATASETS
 from voiceai_assets.contracts.turns import TURNS
 from voiceai_assets.lake.ahead import one_ahead
 from voiceai_assets.lake.inbox import sha256_of
+from voiceai_assets.lake.parquet import from_parquet
 from voiceai_assets.lake.reading.block import quoted
 from voiceai_assets.lake.refine import MEMORY_LIMIT, DayLoad, LakeDay
 from voiceai_assets.warehouse import ledger
@@ -69,7 +70,7 @@ def copy_rows(connection: psycopg.Connection[Any], place: LakeDay, table: sql.Co
     contract = DATASETS[place.dataset]
     filled = _filled_columns(place.rows) | {contract.day_column}
     names = [f.name for f in contract.columns if f.name in filled]
-    query = f"SELECT {', '.join(map(quoted, names))} FROM {_parquet(place.rows)}"
+    query = f"SELECT {', '.join(map(quoted, names))} FROM {from_parquet(place.rows)}"
     copy_query(connection, query, table, names, freeze=freeze)
 
 
@@ -77,7 +78,9 @@ def copy_quarantine(connection: psycopg.Connection[Any], place: LakeDay, table: 
     """Append the refused records of a day of the lake."""
     if pq.read_metadata(place.quarantine).num_rows == 0:
         return
-    query = f"SELECT '{place.dataset}' AS dataset, {', '.join(_QUARANTINE_COLUMNS)} FROM {_parquet(place.quarantine)}"
+    query = (
+        f"SELECT '{place.dataset}' AS dataset, {', '.join(_QUARANTINE_COLUMNS)} FROM {from_parquet(place.quarantine)}"
+    )
     copy_query(connection, query, table, ["dataset", *_QUARANTINE_COLUMNS])
 
 
@@ -104,7 +107,7 @@ def _load_session_days(connection: psycopg.Connection[Any], load: DayLoad, place
     connection.execute("delete from raw.session_days where turn_date = %s", [load.day])
     copy_query(
         connection,
-        f"SELECT DISTINCT turn_date, session_id FROM {_parquet(place.rows)} ORDER BY ALL",
+        f"SELECT DISTINCT turn_date, session_id FROM {from_parquet(place.rows)} ORDER BY ALL",
         sql.Identifier("raw", "session_days"),
         ["turn_date", "session_id"],
     )
@@ -129,8 +132,9 @@ def copy_query(
 def _binary(result: duckdb.DuckDBPyRelation) -> Iterator[bytes]:
     """PostgreSQL's binary format of a result, in pieces."""
     json = {name for name, kind in zip(result.columns, result.types, strict=True) if kind == "JSON"}
-    as_text = [f'CAST("{name}" AS VARCHAR) AS "{name}"' if name in json else f'"{name}"' for name in result.columns]
-    batches = result.project(", ".join(as_text)).to_arrow_reader(_ROWS_AT_ONCE)
+    columns = {name: f"CAST({quoted(name)} AS VARCHAR)" if name in json else quoted(name) for name in result.columns}
+    texts = ", ".join(f"{value} AS {quoted(name)}" for name, value in columns.items())
+    batches = result.project(texts).to_arrow_reader(_ROWS_AT_ONCE)
     encoder = ArrowToPostgresBinaryEncoder.new_with_encoders(
         batches.schema, {field.name: _encoder(field, is_json=field.name in json) for field in batches.schema}
     )
@@ -151,7 +155,7 @@ def _ends(path: Path) -> tuple[datetime | None, datetime | None]:
     with _duckdb() as db:
         found = db.execute(
             "SELECT max(ended_at), max(ended_at) FILTER (outcome IS NULL) FROM (SELECT max(timestamp) AS ended_at, "
-            f"max(session_outcome) AS outcome FROM {_parquet(path)} GROUP BY session_id)"
+            f"max(session_outcome) AS outcome FROM {from_parquet(path)} GROUP BY session_id)"
         ).fetchone()
     return found or (None, None)
 
@@ -179,7 +183,3 @@ def _filled_columns(path: Path) -> set[str]:
             if statistics is None or statistics.null_count is None or statistics.null_count < column.num_values:
                 filled.add(column.path_in_schema.split(".")[0])
     return filled
-
-
-def _parquet(path: Path) -> str:
-    return "read_parquet('" + str(path).replace("'", "''") + "', hive_partitioning = false)"

@@ -11,16 +11,18 @@ days, and where the model is also wrong by more than a tenth.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from voiceai_assets.models.abandonment import drift
-from voiceai_assets.models.abandonment.features import FINAL_OUTCOMES, LABELS, mature
+from voiceai_assets.models.abandonment.evaluation import FEW_USERS, Integers
+from voiceai_assets.models.abandonment.features import FINAL_OUTCOMES, mature
+from voiceai_assets.models.abandonment.training import HEADS, units_of
 
-FEWEST_USERS = 30
 MOST_DEVIATIONS = 3.29  # two-sided, p = .001
 LARGEST_ERROR = 0.10  # of what was expected
 #: What is known of callers from before grows with the age of the platform, and an alarm every day says nothing. What
@@ -97,22 +99,15 @@ def _day(day: Any, rows: pd.DataFrame, ripe: pd.DataFrame, reference: Mapping[st
     found = drift.stability(reference, rows) if reference else {}
     indices = {name: psi for name, psi in found.items() if name not in _GROWS_ANYHOW}
     worst = max(indices, key=lambda name: indices[name], default=None)
-    caller = ripe["user_id"].where(ripe["user_id"].notna(), ripe["session_id"])
-    users = caller.nunique()
-    heads = _heads(ripe, caller) if users >= FEWEST_USERS else {}
+    caller = units_of(ripe)
+    users = len(np.unique(caller))
+    asked = HEADS if users >= FEW_USERS else {}
+    heads = {name: _head(ripe[name], ripe[label], caller) for name, label in asked.items()}
     psi = None if worst is None else round(indices[worst], 4)
     return WatchedDay(str(day), len(rows), drift.state(indices), worst, psi, users, heads)
 
 
-def _heads(ripe: pd.DataFrame, caller: pd.Series) -> dict[str, HeadOfDay]:
-    return {name: _head(ripe[name], ripe[label], caller) for name, label in _labels()}
-
-
-def _labels() -> Sequence[tuple[str, str]]:
-    return [(label.removeprefix("label_"), label) for label in LABELS]
-
-
-def _head(predicted: pd.Series, came_true: pd.Series, caller: pd.Series) -> HeadOfDay:
+def _head(predicted: pd.Series, came_true: pd.Series, caller: Integers) -> HeadOfDay:
     residuals = (came_true - predicted).groupby(caller).sum()
     error = math.sqrt(float((residuals**2).sum()))
     expected, observed = float(predicted.sum()), int(came_true.sum())
