@@ -23,6 +23,7 @@ import pandas as pd
 import psycopg
 import pytest
 
+from tests.integration import grains
 from tests.integration.world import World, session
 from voiceai_assets.privacy.pseudonyms import load_pseudonymiser
 
@@ -643,6 +644,10 @@ def test_readers_see_exp_and_nothing_of_raw(landed: Landed) -> None:
     ):
         with landed.world.as_reader() as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute(f"select * from {table} limit 1")
+
+
+def test_every_row_is_the_only_one_of_its_grain(landed: Landed) -> None:
+    assert grains.shared(landed.world) == {}
 
 
 def test_no_text_and_no_unit_reaches_a_reader(landed: Landed) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import tempfile
@@ -11,13 +12,17 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from psycopg import sql
 
+from tests.integration import grains
 from tests.integration.world import World as Platform
+from voiceai_assets.catalogue import catalogue
 from voiceai_assets.synthetic.config import Effect, Experiment, Texts, Variant, WorldConfig
 from voiceai_assets.synthetic.generate import Delivery, write_all
 from voiceai_assets.synthetic.sources import SOURCES, converza
 from voiceai_assets.synthetic.truth import planted
 from voiceai_assets.synthetic.world import World
+from voiceai_assets.warehouse.marts import views_over_days
 
 pytestmark = pytest.mark.timeout(900)  # the fixture runs four days, within the time of the first test
 
@@ -33,6 +38,18 @@ CONFIG = WorldConfig(
 DAYS = tuple(CONFIG.day(number).isoformat() for number in range(CONFIG.days))
 #: Conversation events are about the calls of the canonical files; the other platforms have callers of their own.
 SEEDS = {"canonical": 1, "events": 1, "irembo": 2, "bakame": 3, "converza": 4}
+#: Relations without a row here: the world has no settings of speech synthesis and aggregates nothing itself.
+NOTHING_OF_IT = {
+    "marts.tts_metrics_daily", "marts.metric_aggregates_daily", "exp.daily_metrics", "exp.v_experiment_metrics",
+    "exp.constraint_violations",
+}  # fmt: skip
+
+#: Metrics without a single value here, because nothing of the kind is generated or two days cannot tell.
+UNKNOWN_HERE = {
+    "constraint_respect", "conversation_satisfaction", "cost_per_event", "no_repeat_7d", "online_minus_offline",
+    "repeat_usage", "satisfaction", "tts_barge_in_rate", "tts_chunks", "tts_fallback_rate", "tts_pause",
+    "tts_transcode",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -153,3 +170,25 @@ def test_who_got_which_variant_is_what_the_world_drew(fed: Fed) -> None:
         "on t.user_id = a.unit_id and t.source = 'canonical' group by 1"
     )
     assert {row["variant_id"]: row["n"] for row in seen} == sessions["variant_greeting"].value_counts().to_dict()
+
+
+def test_every_row_is_the_only_one_of_its_grain(fed: Fed) -> None:
+    """Of all sources at once; what has no row here says so by name."""
+    assert grains.shared(fed.platform) == {}
+    assert grains.empty(fed.platform) == NOTHING_OF_IT
+
+
+@pytest.mark.parametrize("name", sorted(catalogue()))
+def test_a_reader_can_compute_every_metric_of_the_catalogue(fed: Fed, name: str) -> None:
+    """By the catalogue's own words, and a share is one."""
+    metric = catalogue()[name]
+    view = views_over_days().get(metric.relation)
+    relation = sql.Identifier(view.schema if view else "certified", metric.relation)
+    parts = sql.SQL(", ").join(sql.SQL(f"({part or 1})::float8") for part in (metric.numerator, metric.denominator))  # type: ignore[arg-type]
+    with fed.platform.as_reader() as connection:
+        found = connection.execute(sql.SQL("select {} from {}").format(parts, relation)).fetchall()
+    rows = [row for row in found if None not in row]
+    above, below = (sum(column) for column in zip(*rows, strict=True)) if rows else (0, 0)
+    assert bool(below) != (name in UNKNOWN_HERE), name
+    if below and metric.denominator:
+        assert 0 <= above <= (below if metric.unit == "share" else math.inf)

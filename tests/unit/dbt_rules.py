@@ -23,6 +23,7 @@ _MAY_READ = {
     "certified": {"marts", "certified", "reference"},
     "exp": {"marts", "certified", "exp", "reference"},
 }
+_SCHEMAS = "raw|staging|intermediate|marts|published|certified|exp|reference|governance"
 _PREFIXES = {"staging": "stg_", "intermediate": "int_"}
 #: Which session has turns on which days: an index that loading keeps beside raw.turns, with nothing to rename or type.
 _SESSION_INDEX = "source.voiceai.raw.session_days"
@@ -91,11 +92,26 @@ def everything_is_used(manifest: Manifest) -> Iterator[str]:
             yield f"{node['name']} is read by nothing"
 
 
-def marts_keep_contracts(manifest: Manifest) -> Iterator[str]:
-    """The shape of a mart is promised and enforced."""
+def what_others_read_keeps_a_contract(manifest: Manifest) -> Iterator[str]:
+    """The shape of a mart and of a view over days is promised and enforced, and so is what makes a row unique."""
     for model in models(manifest):
-        if layer(model) == "marts" and not model["config"]["contract"]["enforced"]:
+        if layer(model) not in _READ_BY_OTHERS:
+            continue
+        if not model["config"]["contract"]["enforced"]:
             yield f"{model['name']} has no enforced contract"
+        grain = model["config"]["meta"].get("grain")
+        if not grain or not set(grain) <= set(model["columns"]):
+            yield f"{model['name']}: meta.grain does not name the columns that make a row unique"
+
+
+def relations_are_referred_to(manifest: Manifest) -> Iterator[str]:
+    """Every relation stands as ref, source or certified: one that is written out has no lineage and no order."""
+    for model in models(manifest):
+        text = re.sub(r"\{\{.*?\}\}|\{%.*?%\}", "", _without_comments(model["raw_code"]), flags=re.DOTALL)
+        for name in re.findall(rf"\b(?:from|join)\s+((?:{_SCHEMAS})\.\w+)", text, re.IGNORECASE):
+            yield f"{model['name']} names {name} itself"
+        if not model["depends_on"]["nodes"]:
+            yield f"{model['name']} reads nothing"
 
 
 def exposures_read_what_is_published(manifest: Manifest) -> Iterator[str]:
@@ -123,6 +139,7 @@ _FORBIDDEN = {
 }
 #: Where floats may be averaged: what is computed when somebody asks and stored nowhere.
 _COMPUTED_WHEN_ASKED = {"certified", "exp"}
+_READ_BY_OTHERS = {"marts", *_COMPUTED_WHEN_ASKED}
 _KEYS = ("session_id", "session_date", "event_date", "turn_date", "call_date")
 
 
@@ -138,8 +155,14 @@ def sql_scales(manifest: Manifest) -> Iterator[str]:
         if re.search(r"\bavg\s*\(", text, re.IGNORECASE):
             yield f"{model['name']}: averages floats; use exact_avg, or publish sums"
         for window in re.findall(r"\bover\s*\(([^)]*)", text, re.IGNORECASE):
-            if "partition by" in window and not any(key in window for key in _KEYS):
+            partition = re.search(r"partition\s+by(.*?)(?:\border\s+by\b|$)", window, re.IGNORECASE | re.DOTALL)
+            if not partition or not any(key in partition[1] for key in _KEYS):
                 yield f"{model['name']}: a window is partitioned by neither session nor day"
+        is_a_log = model["config"].get("incremental_strategy") == "append"  # of when something became known
+        if not is_a_log and re.search(
+            r"\b(current_(timestamp|date|time)|local_?timestamp|now\s*\()", text, re.IGNORECASE
+        ):
+            yield f"{model['name']}: reads the clock; a day must give the same bytes again"
 
 
 def facts_have_day_and_session_in_their_key(manifest: Manifest) -> Iterator[str]:
@@ -166,7 +189,8 @@ RULES = (
     names_say_the_layer,
     everything_is_described,
     everything_is_used,
-    marts_keep_contracts,
+    what_others_read_keeps_a_contract,
+    relations_are_referred_to,
     exposures_read_what_is_published,
     sql_scales,
     facts_have_day_and_session_in_their_key,

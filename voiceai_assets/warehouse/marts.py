@@ -38,6 +38,7 @@ class Mart:
     day_column: str
     owner: str
     description: str
+    grain: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class View:
 
     Attributes:
         schema: ``certified`` or ``exp``.
+        grain: columns that make a row unique.
         reads: marts and views it is made from, by name.
     """
 
@@ -53,6 +55,7 @@ class View:
     schema: str
     owner: str
     description: str
+    grain: tuple[str, ...]
     reads: tuple[str, ...]
 
 
@@ -68,9 +71,8 @@ def day_marts() -> Mapping[str, Mart]:
         model = _described(path)
         meta = _meta(model)
         if meta.get("certified", True):
-            found[path.stem] = Mart(
-                path.stem, path.parent.name, _say(path, meta, "day_column"), _say(path, meta, "owner"), _doc(model)
-            )
+            day_column, owner = _say(path, meta, "day_column"), _say(path, meta, "owner")
+            found[path.stem] = Mart(path.stem, path.parent.name, day_column, owner, _doc(model), _grain(path, meta))
     return found
 
 
@@ -88,7 +90,10 @@ def views_over_days() -> Mapping[str, View]:
         for path in sorted((MODELS / folder).rglob("*.sql")):
             model = _described(path)
             reads = tuple(dict.fromkeys(_REFERENCE.findall(path.read_text())))
-            found[path.stem] = View(path.stem, folder, _say(path, _meta(model), "owner"), _doc(model), reads)
+            meta = _meta(model)
+            found[path.stem] = View(
+                path.stem, folder, _say(path, meta, "owner"), _doc(model), _grain(path, meta), reads
+            )
     order = TopologicalSorter({name: [r for r in view.reads if r in found] for name, view in found.items()})
     return {name: found[name] for name in order.static_order()}
 
@@ -127,3 +132,9 @@ def _say(path: Path, meta: Mapping[str, Any], key: str) -> str:
     if key not in meta:
         raise MartError(f"{path.with_suffix('.yml')} must say meta.{key}")
     return str(meta[key])
+
+
+def _grain(path: Path, meta: Mapping[str, Any]) -> tuple[str, ...]:
+    if not meta.get("grain"):
+        raise MartError(f"{path.with_suffix('.yml')} must say meta.grain: the columns that make a row unique")
+    return tuple(meta["grain"])

@@ -62,6 +62,7 @@ select
     turns.turn_number,
     turns.turn_at,
     turns.speaker,
+    turns.turn_id,
     turns.is_user_turn,
     turns.source,
     turns.user_id,

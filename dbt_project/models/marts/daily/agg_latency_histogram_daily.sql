@@ -30,10 +30,10 @@ sessions as (
         sessions.experiment_variant,
         sessions.load_id,
         dense_rank() over (
+            partition by sessions.session_date
             order by
-                sessions.source collate "C", sessions.session_date, declared.channel collate "C",
-                sessions.language collate "C", sessions.model_version collate "C",
-                sessions.experiment_variant collate "C"
+                sessions.source collate "C", declared.channel collate "C", sessions.language collate "C",
+                sessions.model_version collate "C", sessions.experiment_variant collate "C"
         )::integer as segment
     from {{ ref('fact_voice_ai_sessions') }} as sessions
     left join {{ ref('stg_sessions') }} as declared
@@ -47,6 +47,7 @@ sessions as (
 
 turns as (
     select
+        sessions.session_date,
         sessions.segment,
         -- one session may be heard and written (a call, then text messages), unless its source declares the channel
         coalesce(sessions.declared_channel, turns.channel) as channel,
@@ -69,6 +70,7 @@ turns as (
 counts as (
     {% for component, is_expected in components -%}
         select
+            session_date,
             segment,
             channel,
             '{{ component }}' as component,
@@ -78,7 +80,7 @@ counts as (
             count(*) as turn_count
         from turns
         where {{ component }}_ms is not null or ({{ is_expected }})
-        group by segment, channel, latency_ms
+        group by session_date, segment, channel, latency_ms
         {{ 'union all' if not loop.last }}
     {% endfor %}
 ),
@@ -109,7 +111,7 @@ select
     sum(counts.turn_count)::bigint as turn_count,
     min(segments.load_id collate "C") as load_id
 from counts
-inner join segments on counts.segment = segments.segment
+inner join segments on counts.session_date = segments.session_date and counts.segment = segments.segment
 group by
     segments.session_date, segments.source, counts.component, counts.channel, segments.language,
     segments.model_version, segments.experiment_variant, counts.latency_ms

@@ -6,6 +6,7 @@ select
     turn_number,
     turn_at,
     speaker,
+    turn_id,
     is_user_turn,
     user_id,
     channel,
