@@ -37,14 +37,15 @@ class Metric:
     Attributes:
         metric: its name.
         version: of the definition; from 1.
-        area: accessibility, efficiency, outcome, adoption, latency, cost, calls, conversations, experiments.
+        area: accessibility, efficiency, outcome, adoption, latency, speech, cost, calls, conversations, experiments.
         label: as a page shows it.
         definition: in words.
         relation: certified mart or view that it is computed from.
+        grain: columns that make a row of the relation unique: the finest that the metric can be told by.
         numerator: SQL over one row of the relation.
         denominator: the same; empty where the number is no ratio.
         counts: what the denominator counts.
-        unit: share, score, turns, seconds, ms, usd, currency.
+        unit: share, score, count, turns, seconds, ms, usd, currency.
         better: up, down or none.
         is_headline: the brief's own wording.
         rests_on: KPIs of ``certified.contradiction_report`` that it hangs on, separated by blanks.
@@ -58,6 +59,7 @@ class Metric:
     label: str
     definition: str
     relation: str
+    grain: str
     numerator: str
     denominator: str
     counts: str
@@ -107,12 +109,15 @@ def definitions() -> dict[str, int]:
 
 
 def versioned(metrics: Mapping[str, Metric]) -> dict[str, Metric]:
-    """The same with a new version for each definition that changed."""
+    """The same with a new version for each definition that changed, and the grain of each one's relation."""
+    grains = {name: mart.grain for name, mart in day_marts().items()}
+    grains |= {name: view.grain for name, view in views_over_days().items()}
+    known = {name: replace(m, grain=" ".join(grains[m.relation])) for name, m in metrics.items()}
     return {
         name: replace(m, version=m.version + bool(m.fingerprint), fingerprint=m.meaning)
         if m.fingerprint != m.meaning
         else m
-        for name, m in metrics.items()
+        for name, m in known.items()
     }
 
 

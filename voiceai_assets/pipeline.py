@@ -30,6 +30,7 @@ from voiceai_assets.partitions import today
 from voiceai_assets.privacy.pseudonyms import Pseudonymiser, load_pseudonymiser
 from voiceai_assets.rotation import assert_key_of, held_key
 from voiceai_assets.settings import Settings
+from voiceai_assets.sources import longest_timeout_minutes
 from voiceai_assets.transcripts.version import code_version as transcripts_version
 from voiceai_assets.versions import code_revision, lock_sha256, mart_code_version, views_code_version
 from voiceai_assets.warehouse import ledger
@@ -311,7 +312,8 @@ class Pipeline:
             self._settle(connection, day, run_id)
 
     def _mart_load_id(self, connection: ledger.Connection, day: str) -> str | None:
-        return ledger.mart_load_id(connection, day, self.mart_code_version(), self.settings.session_timeout_minutes)
+        timeout = longest_timeout_minutes(self.settings.session_timeout_minutes)
+        return ledger.mart_load_id(connection, day, self.mart_code_version(), timeout)
 
     def expected_mart_load(self, connection: ledger.Connection, day: str) -> str | None:
         """What the marts of a day would be called if they were built now; None where the day was never loaded."""

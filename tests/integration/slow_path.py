@@ -59,6 +59,10 @@ def _session(name: str, turns: list[dict[str, Any]], pseudonym: Callable[[str], 
         "asr_turn_count": len(heard),
         "avg_asr_confidence": _mean(heard),
         "min_asr_confidence": min(heard, default=None),
+        "low_confidence_turn_count": len([value for value in heard if value < 0.6]),
+        "medium_confidence_turn_count": len([value for value in heard if 0.6 <= value < 0.8]),
+        "high_confidence_turn_count": len([value for value in heard if value >= 0.8]),
+        "intent_turn_count": len(_values(said, "intent_confidence")),
         "avg_intent_confidence": _mean(_values(said, "intent_confidence")),
         **{field: sum(_values(turns, field)) if _values(turns, field) else None
            for field in ("tokens_in", "tokens_out", "tts_characters")},
@@ -114,6 +118,11 @@ METRICS: Mapping[str, tuple[Callable[[Row], Any], Callable[[Row], Any]]] = {
     "asr_confidence": (
         lambda row: row["asr_turn_count"] * (row["avg_asr_confidence"] or 0), lambda row: row["asr_turn_count"]
     ),
+    "low_confidence_share": (lambda row: row["low_confidence_turn_count"], lambda row: row["asr_turn_count"]),
+    "intent_confidence": (
+        lambda row: row["intent_turn_count"] * (row["avg_intent_confidence"] or 0), lambda row: row["intent_turn_count"]
+    ),
+    "availability": (lambda row: row["turn_count"] - row["technical_error_turn_count"], _turns),
     "turns_per_session": (_turns, _one),
     "session_duration": (lambda row: row["duration_seconds"], _one),
     "error_rate": (lambda row: row["error_turn_count"], _turns),
@@ -143,13 +152,17 @@ SUMS: Mapping[str, Callable[[Row], Any]] = {
     "timed_session_count": lambda row: row["duration_seconds"] is not None,
     "duration_ms": lambda row: round(row["duration_seconds"] * 1000),
     "asr_confidence_nano": lambda row: round((row["avg_asr_confidence"] or 0) * row["asr_turn_count"] * 1e9),
+    "intent_confidence_nano": lambda row: round((row["avg_intent_confidence"] or 0) * row["intent_turn_count"] * 1e9),
+    "rated_session_count": lambda row: row["csat"] is not None,
+    "csat_nano": lambda row: round((row["csat"] or 0) * 1e9),
     **{
         name: (lambda row, name=name: row[name] or 0)
         for name in (
             "turn_count", "user_turn_count", "error_turn_count", "user_error_turn_count",
             "misunderstanding_turn_count", "silence_turn_count", "repeated_intent_failure_turn_count",
-            "noise_turn_count", "technical_error_turn_count", "barge_in_turn_count", "asr_turn_count", "tokens_in",
-            "tokens_out", "tts_characters", "cost_usd",
+            "noise_turn_count", "technical_error_turn_count", "barge_in_turn_count", "asr_turn_count",
+            "low_confidence_turn_count", "medium_confidence_turn_count", "high_confidence_turn_count",
+            "intent_turn_count", "tokens_in", "tokens_out", "tts_characters", "cost_usd",
         )
     },
 }  # fmt: skip

@@ -24,9 +24,10 @@ import pytest
 from psycopg.rows import dict_row
 
 from tests.conftest import SHARED_DATA
-from tests.integration import slow_path
+from tests.integration import grains, slow_path
 from tests.integration.world import World, session
 from voiceai_assets.assets.dbt import dbt_executable
+from voiceai_assets.cli.tools import write_docs
 from voiceai_assets.dashboard.days import make_request
 from voiceai_assets.dashboard.queries import CertifiedReader
 from voiceai_assets.dashboard.tiles import TILES
@@ -34,6 +35,7 @@ from voiceai_assets.instance import environment
 from voiceai_assets.privacy.pseudonyms import load_pseudonymiser
 from voiceai_assets.settings import REPOSITORY
 from voiceai_assets.warehouse.figures import metrics_of
+from voiceai_assets.warehouse.marts import certified_marts, views_over_days
 
 #: The fixture runs four times, within the time of the first test.
 pytestmark = pytest.mark.timeout(900)
@@ -281,8 +283,9 @@ def test_every_column_of_every_turn_is_what_was_landed(platform: World, dstc2: P
         platform, "select * from certified.fact_voice_ai_turns where session_date between %s and %s", *CALLS
     )
     assert len(published) == len(landed)
-    same = ("channel", "user_type", "region", "language", "module", "intent", "intent_confidence", "asr_confidence",
-            "error_type", "asr_ms", "llm_ms", "tts_ms", "model_version", "experiment_variant")  # fmt: skip
+    same = ("turn_id", "channel", "user_type", "region", "language", "module", "intent", "intent_confidence",
+            "asr_confidence", "error_type", "asr_ms", "llm_ms", "tts_ms", "model_version",
+            "experiment_variant")  # fmt: skip
     for row in published:
         source = landed[row["session_id"], row["turn_number"]]
         wanted = {name: source.get(name) for name in same} | {
@@ -688,8 +691,8 @@ def test_a_changed_outcome_is_recorded_beside_the_old_one(platform: World) -> No
         reader.execute("select 1 from marts.session_outcome_history")
 
 
-def _dbt(world: World, *arguments: str) -> list[dict[str, Any]]:
-    """Results of a dbt command on this database, as dbt reports them; asserts that it succeeded."""
+def _dbt(world: World, *arguments: str, ends_with: int = 0) -> list[dict[str, Any]]:
+    """Results of a dbt command on this database, as dbt reports them; asserts how it ended."""
     target = world.settings.home / "by_hand"
     with environment({**world.pipeline.warehouse.dbt_environment(), "DBT_PROFILES_DIR": str(DBT_PROJECT)}):
         done = subprocess.run(
@@ -699,7 +702,7 @@ def _dbt(world: World, *arguments: str) -> list[dict[str, Any]]:
             text=True,
             check=False,
         )
-    assert done.returncode == 0, done.stdout[-4000:]
+    assert done.returncode == ends_with, done.stdout[-4000:]
     report = "sources.json" if arguments[0] == "source" else "run_results.json"
     return list(json.loads((target / report).read_text())["results"])
 
@@ -716,7 +719,21 @@ def test_the_whole_project_builds_clean_and_every_rule_of_a_model_holds(platform
     assert kinds["test"] > 25
 
 
+def test_the_documentation_shows_every_model_with_its_columns_and_lineage(platform: World) -> None:
+    page = write_docs(platform.pipeline).read_text()
+    for name in (*certified_marts(), *views_over_days(), "stg_turns", "int_turns_sessionised"):
+        assert f'"model.voiceai.{name}"' in page, name
+    assert '"parent_map"' in page
+    assert "sum of their ratings, in billionths" in page
+
+
+def test_every_row_is_the_only_one_of_its_grain(platform: World) -> None:
+    assert grains.shared(platform) == {}
+
+
 def test_turns_that_stopped_coming_make_the_source_stale(platform: World) -> None:
     assert [found["status"] for found in _dbt(platform, "source", "freshness")] == ["pass"]
     platform.query("update governance.loads set loaded_at = loaded_at - interval '31 hours' returning 1")
     assert [found["status"] for found in _dbt(platform, "source", "freshness")] == ["warn"]
+    platform.query("update governance.loads set loaded_at = loaded_at - interval '18 hours' returning 1")
+    assert [found["status"] for found in _dbt(platform, "source", "freshness", ends_with=1)] == ["error"]

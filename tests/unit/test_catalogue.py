@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from voiceai_assets.catalogue import CATALOGUE, DOCUMENT, catalogue, document, read, versioned, written
-from voiceai_assets.warehouse.marts import certified_marts, views_over_days
+from voiceai_assets.warehouse.marts import certified_marts, day_marts, views_over_days
 
 METRICS = sorted(catalogue())
+GRAINS = {name: model.grain for models in (day_marts(), views_over_days()) for name, model in models.items()}
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -24,9 +25,10 @@ def test_each_metric_says_what_it_is_and_reads_what_readers_have(name: str) -> N
     assert len(metric.definition) > 20
     assert metric.owner.startswith("team:")
     assert metric.better in {"up", "down", "none"}
-    assert metric.unit in {"share", "score", "turns", "seconds", "ms", "usd", "currency"}
+    assert metric.unit in {"share", "score", "count", "turns", "seconds", "ms", "usd", "currency"}
     assert metric.relation in certified_marts().keys() | views_over_days().keys()
     assert bool(metric.denominator) == bool(metric.counts)
+    assert metric.grain.split() == list(GRAINS[metric.relation])
 
 
 def test_a_new_wording_makes_a_new_version_and_only_of_that_metric() -> None:

@@ -5,6 +5,7 @@ select
     label,
     definition,
     relation,
+    grain,
     numerator,
     denominator,
     counts,

@@ -17,6 +17,7 @@ import psycopg
 
 from voiceai_assets.models.abandonment.features import KEYS, LABELS, with_labels
 from voiceai_assets.models.abandonment.prefix import CATEGORICAL, NUMERIC
+from voiceai_assets.sources import longest_timeout_minutes
 from voiceai_assets.warehouse.server import Address
 
 NO_DAY_YET = "no day is certified yet; `voiceai materialize --from DAY` makes some"
@@ -73,7 +74,7 @@ def read_certified_days(reader: Address, last_days: int | None = None, *, timeou
     Args:
         reader: where ``bi_reader`` finds the warehouse.
         last_days: days with sessions, counted from the last one. History is taken from all days.
-        timeout_minutes: silence after which an inferred end was known.
+        timeout_minutes: silence after which an inferred end was known, of sources without a time of their own.
 
     Returns:
         ``table`` as of ``features.prefix_table`` with ``started_at``, sessions in progress included (their labels mean
@@ -95,7 +96,8 @@ def read_certified_days(reader: Address, last_days: int | None = None, *, timeou
         if not days:
             raise LookupError("no day is certified now; `voiceai status` says why")
         ended = connection.execute("select max(ended_at) from certified.fact_voice_ai_sessions").fetchone()
-        cursor = connection.execute(_TABLE, {"timeout": timeout_minutes, "since": min(day for day, *_ in days)})
+        waited, since = longest_timeout_minutes(timeout_minutes), min(day for day, *_ in days)
+        cursor = connection.execute(_TABLE, {"timeout": waited, "since": since})
         assert cursor.description is not None
         assert ended is not None
         table = pd.DataFrame(cursor.fetchall(), columns=[column.name for column in cursor.description])

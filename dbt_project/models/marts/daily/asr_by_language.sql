@@ -2,10 +2,6 @@
 
 -- Two kinds of figures in one row: of turns, by the turn's language, and of sessions, by the session's. A caller who
 -- changes language is thus heard in both and counted in one, and either kind adds up over the languages.
--- Bands of confidence: low below 0.6, high from 0.8. They are a convention; words are judged by WER where there are
--- transcripts.
-{%- set high_from = 0.8 %}
-{%- set low_below = 0.6 %}
 with
 
 turns as (
@@ -20,19 +16,13 @@ turns as (
         count(*) filter (where is_error_turn) as error_turn_count,
         count(*) filter (where is_error_turn and is_user_turn) as user_error_turn_count,
         -- a system's row may carry a confidence too; it means nothing
-        count(*) filter (where is_user_turn and asr_confidence between -1000 and 1000) as asr_turn_count,
+        count(*) filter (where {{ is_confidence('asr_confidence') }}) as asr_turn_count,
         sum(round(asr_confidence * 1e9)::bigint) filter (
-            where is_user_turn and asr_confidence between -1000 and 1000
+            where {{ is_confidence('asr_confidence') }}
         ) as asr_confidence_nano,
-        count(*) filter (
-            where is_user_turn and asr_confidence >= -1000 and asr_confidence < {{ low_below }}
-        ) as low_turn_count,
-        count(*) filter (
-            where is_user_turn and asr_confidence >= {{ low_below }} and asr_confidence < {{ high_from }}
-        ) as medium_turn_count,
-        count(*) filter (
-            where is_user_turn and asr_confidence >= {{ high_from }} and asr_confidence <= 1000
-        ) as high_turn_count
+        count(*) filter (where {{ is_confidence('asr_confidence', 'low') }}) as low_turn_count,
+        count(*) filter (where {{ is_confidence('asr_confidence', 'medium') }}) as medium_turn_count,
+        count(*) filter (where {{ is_confidence('asr_confidence', 'high') }}) as high_turn_count
     from {{ ref('int_turns_sessionised') }}
     where session_date between {{ window_start() }} and {{ window_end() }}
     group by session_date, session_id, language, model_version

@@ -43,9 +43,13 @@ sessions as (
         sum(tokens_in)::bigint as tokens_in,
         sum(tokens_out)::bigint as tokens_out,
         sum(tts_characters)::bigint as tts_characters,
-        count(*) filter (where is_user_turn and asr_confidence is not null) as asr_turn_count,
+        count(*) filter (where {{ is_confidence('asr_confidence') }}) as asr_turn_count,
         {{ exact_avg('asr_confidence', 'is_user_turn') }} as avg_asr_confidence,
         min(asr_confidence) filter (where is_user_turn) as min_asr_confidence,
+        count(*) filter (where {{ is_confidence('asr_confidence', 'low') }}) as low_confidence_turn_count,
+        count(*) filter (where {{ is_confidence('asr_confidence', 'medium') }}) as medium_confidence_turn_count,
+        count(*) filter (where {{ is_confidence('asr_confidence', 'high') }}) as high_confidence_turn_count,
+        count(*) filter (where {{ is_confidence('intent_confidence') }}) as intent_turn_count,
         {{ exact_avg('intent_confidence', 'is_user_turn') }} as avg_intent_confidence,
         sum(cost_usd) as cost_usd,
         max(csat) as csat,
@@ -166,6 +170,10 @@ select
     sessions.asr_turn_count,
     sessions.avg_asr_confidence,
     sessions.min_asr_confidence,
+    sessions.low_confidence_turn_count,
+    sessions.medium_confidence_turn_count,
+    sessions.high_confidence_turn_count,
+    sessions.intent_turn_count,
     sessions.avg_intent_confidence,
     sessions.tokens_in,
     sessions.tokens_out,
@@ -176,7 +184,11 @@ select
         when sessions.declared_outcome is not null then sessions.declared_outcome
         when declared.declared_outcome is not null then declared.declared_outcome
         when event_outcomes.outcome is not null then event_outcomes.outcome
-        when sessions.ended_at + {{ session_timeout() }} < observed.observed_until then 'abandoned'
+        when
+            sessions.ended_at
+            + coalesce(make_interval(mins => emitters.session_timeout_minutes), {{ session_timeout() }})
+            < observed.observed_until
+            then 'abandoned'
         else 'in_progress'
     end as final_outcome,
     case
