@@ -25,7 +25,7 @@ import psycopg
 from benchmarks import generating
 from benchmarks.floor import floor_seconds
 from benchmarks.loading import rows_per_second
-from benchmarks.marts import fill_published, insert_seconds, mart_statements, page_seconds, seconds_by_hand
+from benchmarks.marts import fill_published, insert_seconds, mart_statements, page_scans, page_seconds, seconds_by_hand
 from benchmarks.memory import peak_megabytes, write_gigabytes
 from voiceai_assets.assets.common import PipelineResource
 from voiceai_assets.automation.jobs import DAYS_PER_RUN
@@ -194,6 +194,9 @@ def pages_over_ten_million_sessions(bench: Bench, sessions: int) -> None:
         for name, seconds in page_seconds(fresh.pipeline, first, last - timedelta(days=1)):
             print(f"       the overview of {name}: {1000 * seconds:.0f} ms")
             slowest = max(slowest, seconds)
+        for days_shown in (1, days):
+            for query, scans in page_scans(fresh.pipeline, last - timedelta(days=days_shown), last - timedelta(days=1)):
+                print(f"       explain, {days_shown} day(s), {query}: {scans}")
     finally:
         fresh.close()
     bench.say("pages", f"{sessions:,} sessions in {days} days, slowest page's queries: {slowest:.3f} s", slowest)

@@ -6,20 +6,23 @@ Belongs here: what dbt and the dashboards are measured against. Does not belong 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
 import psycopg
+from psycopg import sql
 
 from voiceai_assets.assets.common import PipelineResource
 from voiceai_assets.assets.dbt import dbt_environment, dbt_executable
 from voiceai_assets.dashboard.days import Request
-from voiceai_assets.dashboard.queries import CertifiedReader
+from voiceai_assets.dashboard.queries import BY_DAY, BY_PERIOD, CertifiedReader
 from voiceai_assets.pipeline import Pipeline
 from voiceai_assets.versions import DBT_PROJECT
 from voiceai_assets.warehouse.readers import columns_of, ensure_day_partition
@@ -139,3 +142,24 @@ def page_seconds(pipeline: Pipeline, first: date, last: date) -> Iterator[tuple[
             reader.snapshot(request)
             tries.append(time.perf_counter() - began)
         yield name, min(tries)
+
+
+def page_scans(pipeline: Pipeline, first: date, last: date) -> Iterator[tuple[str, str]]:
+    """How the overview's two queries find their rows, by EXPLAIN: (query, "how on what x times, ...")."""
+    parameters = {"start": first, "end": last, "before": first - (last - first)}
+    with psycopg.connect(pipeline.warehouse.reader.libpq()) as connection:
+        for name, queries in (("by day", BY_DAY), ("by period", BY_PERIOD)):
+            for cluster, query in queries.items():
+                found = connection.execute(sql.SQL("explain (format json) ") + query, parameters).fetchone()
+                assert found is not None
+                scans = Counter(_scans(found[0][0]["Plan"]))
+                yield f"{name}, clustered by {cluster}", ", ".join(f"{how} x {n}" for how, n in scans.most_common())
+
+
+def _scans(plan: Mapping[str, Any]) -> Iterator[str]:
+    """Each scan of a plan: its kind and relation, partitions of a day under their parent's name."""
+    if "Scan" in plan["Node Type"]:
+        relation = re.sub(r"_\d{8}$", " (one day)", plan.get("Relation Name", plan.get("Index Name", "a subquery")))
+        yield f"{plan['Node Type']} on {relation}"
+    for part in plan.get("Plans", []):
+        yield from _scans(part)

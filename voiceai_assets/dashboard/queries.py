@@ -181,8 +181,8 @@ class CertifiedReader:
                 self._pages.move_to_end(key)
                 return self._pages[key]
         parameters = {"start": shown.start, "end": shown.end, "before": shown.before().start}
-        by_day = _frame(connection, _BY_DAY[cluster], parameters)
-        by_period = _frame(connection, _BY_PERIOD[cluster], parameters).iloc[0].to_dict()
+        by_day = _frame(connection, BY_DAY[cluster], parameters)
+        by_period = _frame(connection, BY_PERIOD[cluster], parameters).iloc[0].to_dict()
         sums = {str(name): float(value or 0) for name, value in by_period.items()}
         numbers = Numbers(by_day, sums, cluster, _withheld(connection, parameters))
         with self._lock:
@@ -382,5 +382,5 @@ from clusters
 
 
 # Composed from the constants above only; every value of a request travels as a parameter.
-_BY_DAY = {cluster: sql.Composed([sql.SQL(_by_day(rows))]) for cluster, rows in _SOURCES.items()}
-_BY_PERIOD = {cluster: sql.Composed([sql.SQL(_by_period(rows))]) for cluster, rows in _SOURCES.items()}
+BY_DAY = {cluster: sql.Composed([sql.SQL(_by_day(rows))]) for cluster, rows in _SOURCES.items()}
+BY_PERIOD = {cluster: sql.Composed([sql.SQL(_by_period(rows))]) for cluster, rows in _SOURCES.items()}
