@@ -6,6 +6,10 @@ import gzip
 import io
 import json
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from voiceai_assets.lake.inbox import refresh
+from voiceai_assets.lake.inbox import IndexedFile, Refresh, refresh
 from voiceai_assets.lake.refine import DayLoad, LakeDay, Refinery
 from voiceai_assets.privacy.pseudonyms import Pseudonymiser
 
@@ -288,3 +292,56 @@ def test_a_file_of_nothing_but_noise_is_booked_as_noise(tmp_path: Path) -> None:
     taken = take_in(tmp_path)
     assert taken.rows == []
     assert taken.loads[0].rows_quarantined == taken.loads[0].rows_in > 0
+
+
+# -- permissions -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def somebody_else() -> Iterator[Path]:
+    """A folder that another user may look into; as root the test becomes that user, whom permissions bind."""
+    folder = Path(tempfile.mkdtemp(prefix="voiceai-test-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@contextmanager
+def as_somebody_else() -> Iterator[None]:
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
+
+
+def look(root: Path, known: Mapping[str, IndexedFile]) -> Refresh:
+    return refresh(root / "landing", known, timezone="UTC", quiet_seconds=0)
+
+
+def test_a_file_that_nobody_lets_us_read_waits_alone_and_is_named(somebody_else: Path) -> None:
+    closed = land(somebody_else, line(), "closed.jsonl")
+    land(somebody_else, line(session_id="b"), "open.jsonl")
+    closed.chmod(0)
+    with as_somebody_else():
+        found = look(somebody_else, {})
+    assert [file.path for file in found.fresh] == ["canonical/open.jsonl"]
+    assert found.closed == ["canonical/closed.jsonl"]
+    assert "canonical/closed.jsonl: permission denied" in found.problems()[0]
+    closed.chmod(0o644)
+    known = {file.path: file for file in found.fresh}
+    assert [file.path for file in look(somebody_else, known).fresh] == ["canonical/closed.jsonl"]
+
+
+def test_what_lies_in_a_folder_that_was_closed_is_not_taken_for_deleted(somebody_else: Path) -> None:
+    folder = land(somebody_else, line(), "month/turns.jsonl").parent
+    land(somebody_else, line(session_id="b"), "open.jsonl")
+    known = {file.path: file for file in look(somebody_else, {}).fresh}
+    assert len(known) == 2
+    folder.chmod(0)
+    with as_somebody_else():
+        found = look(somebody_else, known)
+    folder.chmod(0o755)
+    assert (found.gone, found.fresh, found.closed) == ([], [], ["canonical/month/"])

@@ -73,6 +73,13 @@ def _metadata(settings: Settings, made: Report, paths: dict[str, Path], span: tu
              for s in made.standing],
             ["must hold", "does", "to do"],
         ),
+        "contradictions": records_table(
+            [dict(row) for row in made.contradictions if row["found_count"]],
+            ["source", "contradiction", "found_count", "out_of"],
+        ),
+        "withheld": records_table(
+            [dict(row) for row in made.withheld], ["source", "kpi", "ways", "lowest", "highest"]
+        ),
         "restatements": len(made.restatements),
         "median hours to mend": median_hours(made.failures),
         "end of the chain": made.chain["head"] or "no certificate yet",

@@ -32,9 +32,8 @@ def landing_sensor(settings: Settings, partitions: dg.PartitionsDefinition, job:
         step = pipeline.pipeline
         found = step.look_into_landing(limit_bytes=BYTES_PER_TICK)
         moved = remember_first_day(settings, [f.home_day for f in found.fresh if f.home_day])
-        for file in found.fresh:
-            if file.problem:
-                context.log.warning(f"{file.path} is not read: {file.problem}")
+        for problem in found.problems():
+            context.log.warning(f"not read: {problem}")
         if moved:
             context.log.warning(f"partitions now start at {first_day(settings)}; reload the code location to see them")
         late = step.late_files() if found.fresh else {}

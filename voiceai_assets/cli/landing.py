@@ -34,9 +34,8 @@ def land_files(pipeline: Pipeline, paths: list[Path], adapter: str, console: Con
         store.push(goal for _, goal in plan)
     found = pipeline.look_into_landing(quiet_seconds=0)
     remember_first_day(pipeline.settings, [f.home_day for f in found.fresh if f.home_day])
-    for file in found.fresh:
-        if file.problem:
-            errors.print(f"[yellow]not read:[/] {file.path}: {file.problem}")
+    for problem in found.problems():
+        errors.print(f"[yellow]not read:[/] {problem}")
     days = sorted({day for file in found.fresh for day in file.days})
     records = sum(file.records for file in found.fresh)
     if not found.fresh:
@@ -51,7 +50,7 @@ def land_files(pipeline: Pipeline, paths: list[Path], adapter: str, console: Con
         )
     if inside := [day for day in days if start <= day <= end]:
         console.print(f"next: voiceai materialize --from {inside[0]} --to {inside[-1]}")
-    return 1 if any(file.problem for file in found.fresh) else 0
+    return 1 if found.problems() else 0
 
 
 def _plan(paths: Iterable[Path], target: Path) -> Iterator[tuple[Path, Path]]:

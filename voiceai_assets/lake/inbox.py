@@ -13,7 +13,7 @@ import os
 import re
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path, PurePosixPath
@@ -96,13 +96,27 @@ class IndexedFile:
         return day in self.rows.get(dataset, {}) or (dataset in self.rows and self.home_day == day)
 
 
-def scan(landing: Path) -> Iterator[FileStat]:
-    """Every finished file below landing, as ``adapter/…/name``; links are not followed, hidden files are left out."""
+def scan(landing: Path, closed: list[str] | None = None) -> Iterator[FileStat]:
+    """Every finished file below landing, as ``adapter/…/name``; links are not followed, hidden files are left out.
+
+    Args:
+        landing: the folder.
+        closed: takes the names of folders that we may not look into, with a slash at their end.
+
+    Raises:
+        PermissionError: for such a folder where there is no such list: what must see everything must not miss it.
+    """
     stack = [landing]
     while stack:
+        folder = stack.pop()
         try:
-            entries = list(os.scandir(stack.pop()))
+            entries = list(os.scandir(folder))
         except FileNotFoundError:
+            continue
+        except PermissionError:
+            if closed is None:
+                raise
+            closed.append(f"{folder.relative_to(landing).as_posix()}/")
             continue
         for entry in entries:
             if entry.name.startswith(".") or entry.name.endswith(UNFINISHED) or entry.is_symlink():
@@ -247,13 +261,16 @@ def refresh(
 ) -> Refresh:
     """Compare landing with what is known and look into what is new.
 
-    A file that is younger than the quiet period is left for the next time. With ``limit_bytes`` the work stops after
-    about so many bytes (a sensor's tick is short) and the rest is left for the next time, too.
+    A file that is younger than the quiet period is left for the next time, and so is one that we may not read: it
+    holds up no other, and what is known of it stays. With ``limit_bytes`` the work stops after about so many bytes (a
+    sensor's tick is short) and the rest is left for the next time, too.
     """
     now = time.time()
-    present: dict[str, FileStat] = {stat.path: stat for stat in scan(landing)}
+    closed: list[str] = []
+    present: dict[str, FileStat] = {stat.path: stat for stat in scan(landing, closed)}
     new = [stat for stat in sorted(present.values()) if _is_news(landing, stat, known)]
-    quiet = [stat for stat in new if stat.is_quiet(now, quiet_seconds)]
+    closed += [stat.path for stat in new if not _may_read(landing / stat.path)]
+    quiet = [stat for stat in new if stat.is_quiet(now, quiet_seconds) and not _hangs_on(landing, stat, closed)]
     before = itertools.accumulate((stat.size_bytes for stat in quiet), initial=0)
     now_read = [stat for stat, done in zip(quiet, before, strict=False) if limit_bytes is None or done < limit_bytes]
     with duckdb.connect() as db:  # one for all files: opening it costs more than reading a small file
@@ -261,9 +278,18 @@ def refresh(
         fresh = _index_what_stays(landing, now_read, db)
     return Refresh(
         fresh=fresh,
-        gone=[path for path in known if path not in present],
+        gone=[path for path in known if path not in present and not path.startswith(tuple(closed))],
         waiting=[stat.path for stat in new if not stat.is_quiet(now, quiet_seconds)],
+        closed=closed,
     )
+
+
+def _hangs_on(landing: Path, stat: FileStat, closed: Collection[str]) -> bool:
+    return bool(closed) and bool({stat.path, *companions_of(landing, stat.path)} & set(closed))
+
+
+def _may_read(path: Path) -> bool:
+    return not path.exists() or os.access(path, os.R_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
 def _index_what_stays(landing: Path, stats: Sequence[FileStat], db: duckdb.DuckDBPyConnection) -> list[IndexedFile]:
@@ -297,11 +323,29 @@ def stat_of(landing: Path, path: str) -> FileStat:
 
 @dataclass(frozen=True)
 class Refresh:
-    """What changed in landing since it was last looked at."""
+    """What changed in landing since it was last looked at.
+
+    Attributes:
+        fresh: files that are new or changed, as they are now.
+        gone: files that are no longer there.
+        waiting: files that may still be being written.
+        closed: files and folders that nobody lets us read.
+    """
 
     fresh: list[IndexedFile]
     gone: list[str]
     waiting: list[str]
+    closed: list[str]
+
+    def problems(self) -> list[str]:
+        """What lies in landing and is not read, and why, in words."""
+        unread = [f"{file.path}: {file.problem}" for file in self.fresh if file.problem]
+        return unread + [may_not_be_read(name) for name in self.closed]
+
+
+def may_not_be_read(name: str) -> str:
+    """What to say of a file or folder of landing that is closed to us, and what to do."""
+    return f"{name}: permission denied; let the user that runs the platform read it"
 
 
 def files_by_day(files: Iterable[IndexedFile]) -> dict[str, list[IndexedFile]]:
