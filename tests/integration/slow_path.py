@@ -62,6 +62,7 @@ def _session(name: str, turns: list[dict[str, Any]], pseudonym: Callable[[str], 
         "low_confidence_turn_count": len([value for value in heard if value < 0.6]),
         "medium_confidence_turn_count": len([value for value in heard if 0.6 <= value < 0.8]),
         "high_confidence_turn_count": len([value for value in heard if value >= 0.8]),
+        **dict(zip(("reference_word_count", "word_error_count"), _words(said), strict=True)),
         "intent_turn_count": len(_values(said, "intent_confidence")),
         "avg_intent_confidence": _mean(_values(said, "intent_confidence")),
         **{field: sum(_values(turns, field)) if _values(turns, field) else None
@@ -75,6 +76,25 @@ def _session(name: str, turns: list[dict[str, Any]], pseudonym: Callable[[str], 
         "is_recovered": None,
         "observes_transfers": True,
     }  # fmt: skip
+
+
+def _words(rows: Iterable[Row]) -> tuple[int, int]:
+    """Words that a person heard, and errors of recognition, of rows that carry a transcript."""
+    counts = [edits(row["extra"]["reference_transcript"], row.get("user_text") or "")
+              for row in rows if "reference_transcript" in row.get("extra", {})]  # fmt: skip
+    return sum(words for words, _ in counts), sum(errors for _, errors in counts)
+
+
+def edits(said: str, heard: str) -> tuple[int, int]:
+    """Words said, and the fewest words to change, take out or put in: Wagner and Fischer's table, row by row."""
+    wanted, found = said.lower().split(), heard.lower().split()
+    above = list(range(len(found) + 1))
+    for i, word in enumerate(wanted, 1):
+        row = [i]
+        for j, other in enumerate(found, 1):
+            row.append(min(above[j] + 1, row[-1] + 1, above[j - 1] + (word != other)))
+        above = row
+    return len(wanted), above[-1]
 
 
 def _values(rows: Iterable[Row], field: str) -> list[Any]:
@@ -119,6 +139,7 @@ METRICS: Mapping[str, tuple[Callable[[Row], Any], Callable[[Row], Any]]] = {
         lambda row: row["asr_turn_count"] * (row["avg_asr_confidence"] or 0), lambda row: row["asr_turn_count"]
     ),
     "low_confidence_share": (lambda row: row["low_confidence_turn_count"], lambda row: row["asr_turn_count"]),
+    "word_error_rate": (lambda row: row["word_error_count"], lambda row: row["reference_word_count"]),
     "intent_confidence": (
         lambda row: row["intent_turn_count"] * (row["avg_intent_confidence"] or 0), lambda row: row["intent_turn_count"]
     ),
@@ -162,7 +183,8 @@ SUMS: Mapping[str, Callable[[Row], Any]] = {
             "misunderstanding_turn_count", "silence_turn_count", "repeated_intent_failure_turn_count",
             "noise_turn_count", "technical_error_turn_count", "barge_in_turn_count", "asr_turn_count",
             "low_confidence_turn_count", "medium_confidence_turn_count", "high_confidence_turn_count",
-            "intent_turn_count", "tokens_in", "tokens_out", "tts_characters", "cost_usd",
+            "reference_word_count", "word_error_count", "intent_turn_count", "tokens_in", "tokens_out",
+            "tts_characters", "cost_usd",
         )
     },
 }  # fmt: skip

@@ -357,6 +357,11 @@ def test_recognition_of_real_calls_is_weighted_by_turn(platform: World, dstc2: P
             figures["low_confidence_turn_count"] += sure < 0.6
             figures["medium_confidence_turn_count"] += 0.6 <= sure < 0.8
             figures["high_confidence_turn_count"] += sure >= 0.8
+            counts = slow_path.edits(row["extra"]["reference_transcript"], row.get("user_text") or "")
+            band = "low" if sure < 0.6 else "medium" if sure < 0.8 else "high"
+            for name, count in zip(("reference_word_count", "word_error_count"), counts, strict=True):
+                figures[name] += count
+                figures[f"{band}_confidence_{name}"] += count
     found = read(platform, "select * from certified.asr_by_language where session_date = any(%s::date[])", list(CALLS))
     assert {row["language"] for row in found} == {"en"}
     for row in found:

@@ -21,6 +21,7 @@ import pytest
 
 from voiceai_assets.lake.inbox import IndexedFile, Refresh, refresh
 from voiceai_assets.lake.refine import DayLoad, LakeDay, Refinery
+from voiceai_assets.lake.texts import drop_texts
 from voiceai_assets.privacy.pseudonyms import Pseudonymiser
 
 DAY = "2026-08-01"
@@ -292,6 +293,26 @@ def test_a_file_of_nothing_but_noise_is_booked_as_noise(tmp_path: Path) -> None:
     taken = take_in(tmp_path)
     assert taken.rows == []
     assert taken.loads[0].rows_quarantined == taken.loads[0].rows_in > 0
+
+
+# -- transcripts -----------------------------------------------------------------------------------------------------
+
+
+def test_word_errors_are_counted_of_what_a_person_wrote_down_and_survive_the_text(tmp_path: Path) -> None:
+    said = {"extra": {"reference_transcript": "call 0788 123 456 please"}}
+    land(tmp_path, line(**said, user_text="call 0788 123 456 police") + line(turn_number=2, user_text="no transcript")
+         + line(turn_number=3, **said) + line(turn_number=4, extra={"reference_transcript": ["no", "text"]})
+         + line(turn_number=5, **said, word_error_count=0, reference_word_count=9))  # fmt: skip
+    rows = take_in(tmp_path).rows
+    assert [(row["reference_word_count"], row["word_error_count"]) for row in rows] == [
+        (5, 1), (None, None), (5, 5), (None, None), (9, 0)
+    ]  # fmt: skip
+    assert "0788" not in str(rows)
+    place = LakeDay(tmp_path / "lake", "turns", DAY)
+    with duckdb.connect() as db:
+        assert drop_texts(place, db) == 5
+    assert [row["word_error_count"] for row in _read(place.rows)] == [1, None, 5, None, 0]
+    assert "please" not in str(_read(place.rows))
 
 
 # -- permissions -----------------------------------------------------------------------------------------------------

@@ -35,6 +35,8 @@ FIELDS = (
     _text("state", "state within the flow"),
     Field("user_text", Kind.TEXT, "what the caller said, redacted", free_text=True),
     Field("agent_text", Kind.TEXT, "what the assistant said, redacted", free_text=True),
+    Field("reference_word_count", Kind.INTEGER, "words that were said; counted in extra.reference_transcript"),
+    Field("word_error_count", Kind.INTEGER, "words among them recognised wrongly; counted against user_text"),
     _text("intent", "recognised intent"),
     Field("intent_confidence", Kind.NUMBER, "0 to 1"),
     Field("asr_confidence", Kind.NUMBER, "0 to 1; meaningless, hence null, on agent rows"),

@@ -24,6 +24,7 @@ import pyarrow as pa
 from voiceai_assets.adapters import tables_for
 from voiceai_assets.contracts import DATASETS
 from voiceai_assets.contracts.fields import Contract, Field, Kind
+from voiceai_assets.contracts.turns import TURNS
 from voiceai_assets.lake.ahead import one_ahead, side_by_side
 from voiceai_assets.lake.companions import lookup_table
 from voiceai_assets.lake.gathering import Gathered, gather, with_constant
@@ -33,6 +34,7 @@ from voiceai_assets.lake.reading import Block, UnreadableFileError, read_blocks
 from voiceai_assets.lake.reading.block import literal, quoted
 from voiceai_assets.lake.texts import drop_texts
 from voiceai_assets.lake.typing import given_fields, known_columns, narrowed, typed_rows_sql
+from voiceai_assets.lake.words import COUNTED, count_word_errors
 from voiceai_assets.privacy.pseudonyms import Pseudonymiser
 from voiceai_assets.privacy.records import redact_json, redact_record, redact_row
 from voiceai_assets.privacy.redaction import redact, suspects
@@ -479,10 +481,14 @@ class Refinery:
             clean = redact_json if contract.of(name).kind is Kind.JSON else redact
             self._replacements(f"clean_{name}", originals, clean)
         columns, joins = [], []
+        counted = COUNTED if contract is TURNS and count_word_errors(self._db, "today", "word_errors") else ()
+        joins += ["LEFT JOIN word_errors USING (position)"] if counted else []
         for field in contract.fields:
             name, clean_name = quoted(field.name), f"clean_{field.name}"
             original = f"CAST(t.{name} AS VARCHAR)"
-            if field.person:
+            if field.name in counted:
+                columns.append(f"coalesce(t.{name}, word_errors.{name}) AS {name}")
+            elif field.person:
                 columns.append(f"pseudonyms.clean AS {name}")
                 joins.append(f"LEFT JOIN pseudonyms ON pseudonyms.original = {original}")
             elif field.name in suspicious:

@@ -74,6 +74,8 @@ select
     turns.module,
     turns.flow_id,
     turns.state,
+    turns.reference_word_count,
+    turns.word_error_count,
     turns.intent,
     turns.intent_confidence,
     coalesce(turns.asr_confidence, measured.asr_confidence) as asr_confidence,

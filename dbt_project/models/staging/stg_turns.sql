@@ -17,6 +17,8 @@ select
     flow_id,
     flow_version,
     state,
+    reference_word_count,
+    word_error_count,
     intent,
     intent_confidence,
     asr_confidence,

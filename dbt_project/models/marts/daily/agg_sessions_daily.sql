@@ -40,6 +40,8 @@ select
     sum(low_confidence_turn_count)::bigint as low_confidence_turn_count,
     sum(medium_confidence_turn_count)::bigint as medium_confidence_turn_count,
     sum(high_confidence_turn_count)::bigint as high_confidence_turn_count,
+    sum(reference_word_count)::bigint as reference_word_count,
+    sum(word_error_count)::bigint as word_error_count,
     sum(intent_turn_count)::bigint as intent_turn_count,
     sum(round(avg_intent_confidence * intent_turn_count * 1e9)::bigint)::bigint as intent_confidence_nano,
     count(csat) as rated_session_count,

@@ -22,7 +22,27 @@ turns as (
         ) as asr_confidence_nano,
         count(*) filter (where {{ is_confidence('asr_confidence', 'low') }}) as low_turn_count,
         count(*) filter (where {{ is_confidence('asr_confidence', 'medium') }}) as medium_turn_count,
-        count(*) filter (where {{ is_confidence('asr_confidence', 'high') }}) as high_turn_count
+        count(*) filter (where {{ is_confidence('asr_confidence', 'high') }}) as high_turn_count,
+        sum(reference_word_count) filter (where is_user_turn) as reference_word_count,
+        sum(reference_word_count) filter (
+            where {{ is_confidence('asr_confidence', 'low') }}
+        ) as low_reference_word_count,
+        sum(reference_word_count) filter (
+            where {{ is_confidence('asr_confidence', 'medium') }}
+        ) as medium_reference_word_count,
+        sum(reference_word_count) filter (
+            where {{ is_confidence('asr_confidence', 'high') }}
+        ) as high_reference_word_count,
+        sum(word_error_count) filter (where is_user_turn) as word_error_count,
+        sum(word_error_count) filter (
+            where {{ is_confidence('asr_confidence', 'low') }}
+        ) as low_word_error_count,
+        sum(word_error_count) filter (
+            where {{ is_confidence('asr_confidence', 'medium') }}
+        ) as medium_word_error_count,
+        sum(word_error_count) filter (
+            where {{ is_confidence('asr_confidence', 'high') }}
+        ) as high_word_error_count
     from {{ ref('int_turns_sessionised') }}
     where session_date between {{ window_start() }} and {{ window_end() }}
     group by session_date, session_id, language, model_version
@@ -49,6 +69,14 @@ figures as (
         turns.low_turn_count,
         turns.medium_turn_count,
         turns.high_turn_count,
+        turns.reference_word_count,
+        turns.low_reference_word_count,
+        turns.medium_reference_word_count,
+        turns.high_reference_word_count,
+        turns.word_error_count,
+        turns.low_word_error_count,
+        turns.medium_word_error_count,
+        turns.high_word_error_count,
         0 as session_count,
         0 as in_progress_session_count,
         0 as completed_session_count,
@@ -71,6 +99,14 @@ figures as (
         0 as low_turn_count,
         0 as medium_turn_count,
         0 as high_turn_count,
+        0 as reference_word_count,
+        0 as low_reference_word_count,
+        0 as medium_reference_word_count,
+        0 as high_reference_word_count,
+        0 as word_error_count,
+        0 as low_word_error_count,
+        0 as medium_word_error_count,
+        0 as high_word_error_count,
         1 as session_count,
         (final_outcome = 'in_progress')::integer as in_progress_session_count,
         (final_outcome = 'completed')::integer as completed_session_count,
@@ -93,6 +129,14 @@ select
     sum(low_turn_count)::bigint as low_confidence_turn_count,
     sum(medium_turn_count)::bigint as medium_confidence_turn_count,
     sum(high_turn_count)::bigint as high_confidence_turn_count,
+    coalesce(sum(reference_word_count), 0)::bigint as reference_word_count,
+    coalesce(sum(low_reference_word_count), 0)::bigint as low_confidence_reference_word_count,
+    coalesce(sum(medium_reference_word_count), 0)::bigint as medium_confidence_reference_word_count,
+    coalesce(sum(high_reference_word_count), 0)::bigint as high_confidence_reference_word_count,
+    coalesce(sum(word_error_count), 0)::bigint as word_error_count,
+    coalesce(sum(low_word_error_count), 0)::bigint as low_confidence_word_error_count,
+    coalesce(sum(medium_word_error_count), 0)::bigint as medium_confidence_word_error_count,
+    coalesce(sum(high_word_error_count), 0)::bigint as high_confidence_word_error_count,
     sum(session_count)::bigint as session_count,
     sum(in_progress_session_count)::bigint as in_progress_session_count,
     sum(completed_session_count)::bigint as completed_session_count,
