@@ -103,6 +103,7 @@ def test_what_was_loaded_before_the_sensor_first_looked_is_not_run_again(world: 
     assert not _sensor(world).run_requests
 
 
+@pytest.mark.slow  # 28 s
 def test_ten_thousand_files_are_indexed_once_and_the_cursor_stays_small(world: World) -> None:
     for n in range(10_000):
         (world.landing / f"{n:05}.jsonl").write_text(
