@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
+import pytest
 
 from tests.integration.world import World, session
 from voiceai_assets.automation.schedules import busy_days, repair_requests

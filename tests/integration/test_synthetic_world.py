@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 
 import pandas as pd
@@ -17,6 +18,7 @@ from psycopg import sql
 from tests.integration import grains
 from tests.integration.world import World as Platform
 from voiceai_assets.catalogue import catalogue
+from voiceai_assets.governance.gaps import read_gaps
 from voiceai_assets.synthetic.config import Effect, Experiment, Texts, Variant, WorldConfig
 from voiceai_assets.synthetic.generate import Delivery, write_all
 from voiceai_assets.synthetic.sources import SOURCES, converza
@@ -48,7 +50,7 @@ NOTHING_OF_IT = {
 UNKNOWN_HERE = {
     "constraint_respect", "conversation_satisfaction", "cost_per_event", "no_repeat_7d", "online_minus_offline",
     "repeat_usage", "satisfaction", "tts_barge_in_rate", "tts_chunks", "tts_fallback_rate", "tts_pause",
-    "tts_transcode",
+    "tts_transcode", "word_error_rate",
 }  # fmt: skip
 
 
@@ -192,3 +194,29 @@ def test_a_reader_can_compute_every_metric_of_the_catalogue(fed: Fed, name: str)
     assert bool(below) != (name in UNKNOWN_HERE), name
     if below and metric.denominator:
         assert 0 <= above <= (below if metric.unit == "share" else math.inf)
+
+
+def test_gaps_between_groups_are_those_of_the_sessions_one_by_one(fed: Fed) -> None:
+    with fed.platform.as_reader() as connection:
+        gaps = read_gaps(connection, *(date.fromisoformat(day) for day in DAYS), withheld=[])
+        cursor = connection.execute(
+            "select * from certified.fact_voice_ai_sessions where final_outcome <> 'in_progress'"
+        )
+        sessions = pd.DataFrame(cursor.fetchall(), columns=[column.name for column in cursor.description or []])
+    found = {(gap.source, gap.comparison): gap.gap for gap in gaps}
+    assert {source for source, _ in found} >= {"canonical", "irembo"}
+    of_source = sessions[sessions["source"] == "canonical"].fillna("unknown")
+    sides = of_source[of_source["region"].isin(["rural", "urban"])]
+    rates = _completed(sides, ["region"])
+    gap = found["canonical", "rural callers less urban ones"]
+    assert gap is not None
+    assert gap.observed.estimate == pytest.approx(rates["rural"] - rates["urban"])
+    by_stratum = _completed(sides, ["user_type", "language", "channel", "region"]).unstack("region").dropna()
+    sizes = sides.groupby(["user_type", "language", "channel"]).size()[by_stratum.index]
+    wanted = ((by_stratum["rural"] - by_stratum["urban"]) * sizes).sum() / sizes.sum()
+    assert gap.standardised.estimate == pytest.approx(wanted)
+    assert gap.compared_share == pytest.approx(sizes.sum() / len(sides))
+
+
+def _completed(sessions: pd.DataFrame, by: list[str]) -> pd.Series:
+    return (sessions["final_outcome"] == "completed").groupby([sessions[name] for name in by]).mean()

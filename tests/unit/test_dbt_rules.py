@@ -113,7 +113,7 @@ def test_a_comment_may_speak_of_anything() -> None:
 _READERS = {
     "overview": ("dashboard/queries.py", "governance/withheld.py"),
     "trace": ("dashboard/trace.py", "governance/trace.py", "governance/withheld.py"),
-    "governance_report": ("governance/report.py", "governance/withheld.py"),
+    "governance_report": ("governance/report.py", "governance/withheld.py", "governance/gaps.py"),
     "abandonment_model": ("models/abandonment/certified.py",),
 }
 

@@ -92,6 +92,16 @@ def _report(**more: Any) -> Report:
         "warnings": [],
         "contradictions": [],
         "withheld": [],
+        "gaps": [
+            {
+                "source": "canonical",
+                "comparison": "rural callers less urban ones",
+                "observed": "-3.1 (-5.0 to -1.2)",
+                "standardised": "-0.4 (-2.1 to +1.3)",
+                "compared": "97%",
+                "sessions": "400 and 600",
+            }
+        ],
         "quarantine": [],
         "restatements": [],
         "erasures": [],
@@ -129,7 +139,7 @@ def test_json_holds_everything_and_csv_runs_nothing() -> None:
     assert "'=mend()" in lines[2]
 
 
-MART = Mart("m", "daily", "session_date", "team:voice", "Grain: one row per day and something else.")
+MART = Mart("m", "daily", "session_date", "team:voice", "Grain: one row per day and something else.", ("session_date",))
 
 
 def _suite(table: str) -> Suite:
@@ -144,7 +154,7 @@ def _suite(table: str) -> Suite:
         (MART, ["marts.other"], {"m": True}, ("m has no suite",)),
         (MART, ["marts.m"], {"m": False}, ("m has no contract",)),
         (MART, ["marts.m"], {}, ("m has no contract",)),
-        (Mart("m", "daily", "d", "somebody", ""), [], {}, ("m has no owner, description, suite, contract",)),
+        (Mart("m", "daily", "d", "somebody", "", ()), [], {}, ("m has no owner, description, suite, contract",)),
     ],
 )
 def test_a_mart_that_nobody_governs_says_what_it_lacks(

@@ -22,6 +22,7 @@ from typing import Any
 import psycopg
 
 from voiceai_assets.governance.chain import chain_head
+from voiceai_assets.governance.gaps import read_gaps
 from voiceai_assets.governance.standing import Standing, standing
 from voiceai_assets.governance.verify import certificates
 from voiceai_assets.governance.withheld import read_withheld
@@ -71,6 +72,7 @@ class Report:
     warnings: Sequence[Mapping[str, Any]]
     contradictions: Sequence[Mapping[str, Any]]
     withheld: Sequence[Mapping[str, Any]]
+    gaps: Sequence[Mapping[str, Any]]
     quarantine: Sequence[Mapping[str, Any]]
     restatements: Sequence[Mapping[str, Any]]
     erasures: Sequence[Mapping[str, Any]]
@@ -89,6 +91,7 @@ def gather(connection: Connection, first: date, last: date, code_revision: str) 
     now = _one(connection, "select now()")
     days = [_day(row) for row in ledger.rows(connection, _DAYS, span)]
     issued = certificates(connection)
+    withheld = read_withheld(connection)
     return Report(
         first=first.isoformat(),
         last=last.isoformat(),
@@ -101,7 +104,8 @@ def gather(connection: Connection, first: date, last: date, code_revision: str) 
         checks=ledger.rows(connection, _CHECKS, span),
         warnings=_warnings(days),
         contradictions=_if_there(connection, "certified.contradictions", _CONTRADICTIONS),
-        withheld=[asdict(found) for found in read_withheld(connection)],
+        withheld=[asdict(found) for found in withheld],
+        gaps=[found.row for found in read_gaps(connection, first, last, withheld)],
         quarantine=ledger.rows(connection, _QUARANTINE, span),
         restatements=_restatements(connection, span),
         erasures=ledger.rows(connection, _ERASURES, span),

@@ -168,7 +168,7 @@ def rate(sums: Sums) -> Rate:
         return Rate(sums.n, sums.d, sums.n_users, p, None, None, None, f"one {sums.cluster}: no interval", sums.cluster)
     binomial = p * (1 - p) / sums.d
     effect = max(1.0, variance / binomial if binomial > 0 else sums.dd / sums.d)
-    low, high = _wilson(p, sums.d / effect, _t(sums.n_users - 1))
+    low, high = _wilson(p, sums.d / effect, t_quantile(sums.n_users - 1))
     method = f"Wilson, clustered by {sums.cluster}"
     return Rate(sums.n, sums.d, sums.n_users, p, low, high, effect, method, sums.cluster)
 
@@ -185,7 +185,7 @@ def mean(sums: Sums, *, bounds: tuple[float, float] = (-inf, inf)) -> Rate:
     if variance is None:
         method = f"one {sums.cluster}: no interval"
         return Rate(sums.n, sums.d, sums.n_users, estimate, None, None, None, method, sums.cluster)
-    half = _t(sums.n_users - 1) * sqrt(variance)
+    half = t_quantile(sums.n_users - 1) * sqrt(variance)
     low, high = max(bounds[0], estimate - half), min(bounds[1], estimate + half)
     low, high, method = min(low, estimate), max(high, estimate), f"t, clustered by {sums.cluster}"
     return Rate(sums.n, sums.d, sums.n_users, estimate, low, high, None, method, sums.cluster)
@@ -217,7 +217,7 @@ def _nothing(sums: Sums) -> Rate:
     return Rate(sums.n, sums.d, 0, None, None, None, None, "nothing to count", sums.cluster)
 
 
-def _t(degrees_of_freedom: int) -> float:
+def t_quantile(degrees_of_freedom: int) -> float:
     """Two-sided quantile; ``scipy.special`` because importing ``scipy.stats`` takes a second."""
     return float(stdtrit(degrees_of_freedom, (1 + CONFIDENCE) / 2))
 
