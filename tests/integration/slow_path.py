@@ -57,14 +57,14 @@ def _session(name: str, turns: list[dict[str, Any]], pseudonym: Callable[[str], 
         "barge_in_turn_count": len([row for row in turns if row.get("barge_in")]),
         "error_turn_proportion": len(errors) / len(turns),
         "asr_turn_count": len(heard),
-        "avg_asr_confidence": _mean(heard),
+        "avg_asr_confidence": mean(heard),
         "min_asr_confidence": min(heard, default=None),
         "low_confidence_turn_count": len([value for value in heard if value < 0.6]),
         "medium_confidence_turn_count": len([value for value in heard if 0.6 <= value < 0.8]),
         "high_confidence_turn_count": len([value for value in heard if value >= 0.8]),
         **dict(zip(("reference_word_count", "word_error_count"), _words(said), strict=True)),
         "intent_turn_count": len(_values(said, "intent_confidence")),
-        "avg_intent_confidence": _mean(_values(said, "intent_confidence")),
+        "avg_intent_confidence": mean(_values(said, "intent_confidence")),
         **{field: sum(_values(turns, field)) if _values(turns, field) else None
            for field in ("tokens_in", "tokens_out", "tts_characters")},
         "cost_usd": sum(Decimal(str(value)) for value in cost) if cost else None,
@@ -101,7 +101,7 @@ def _values(rows: Iterable[Row], field: str) -> list[Any]:
     return [row[field] for row in rows if row.get(field) is not None]
 
 
-def _mean(values: list[float]) -> float | None:
+def mean(values: list[float]) -> float | None:
     """To nine digits, as published: a sum of floats would depend on the order of rows."""
     return sum(round(value * 1e9) for value in values) / (len(values) * 1e9) if values else None
 

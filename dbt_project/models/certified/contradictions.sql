@@ -1,4 +1,5 @@
--- What the records of one source say against each other, counted.
+-- What the records of one source say against each other, counted. null: this pair of records could not show it, because
+-- one of them is not there or has not ended. (Not left to `and`: false and null is false, which would count it.)
 with
 
 records as (
@@ -37,8 +38,14 @@ of_claims as (
             values
             ('transferred without a transfer reason', final_outcome = 'transferred' and not has_transfer_reason),
             ('a transfer reason without a transfer', has_transfer_reason and final_outcome <> 'transferred'),
-            ('escalation flag without a transfer', is_escalated and final_outcome <> 'transferred'),
-            ('a transfer without the escalation flag', not is_escalated and final_outcome = 'transferred'),
+            (
+                'escalation flag without a transfer',
+                case when is_escalated is not null then is_escalated and final_outcome <> 'transferred' end
+            ),
+            (
+                'a transfer without the escalation flag',
+                case when is_escalated is not null then not is_escalated and final_outcome = 'transferred' end
+            ),
             ('the record claims other turns than arrived', declared_turn_count <> turn_count),
             ('turn numbers repeat or skip', distinct_turn_number_count <> turn_count or last_turn_number <> turn_count)
         ) as found (contradiction, holds)
@@ -63,11 +70,17 @@ of_records as (
             ('the business record is older than its session', records.submitted_at < sessions.started_at),
             (
                 'the business record is completed, the session is not',
-                records.is_completed and sessions.final_outcome <> 'completed'
+                case
+                    when sessions.final_outcome <> 'in_progress'
+                        then records.is_completed and sessions.final_outcome <> 'completed'
+                end
             ),
             (
                 'the session is completed, its business record is not',
-                not records.is_completed and sessions.final_outcome = 'completed'
+                case
+                    when sessions.final_outcome <> 'in_progress'
+                        then not records.is_completed and sessions.final_outcome = 'completed'
+                end
             )
         ) as found (contradiction, holds)
     group by records.source, found.contradiction
