@@ -7,44 +7,85 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal
 from typing import Any
 
 Row = Mapping[str, Any]
 ERRORS = ("misunderstanding", "silence", "repeated_intent_failure")
+TIMEOUT = timedelta(minutes=30)
 ENDED = ("completed", "abandoned", "transferred")
 _CONSTANT = ("channel", "user_type", "region", "disability", "language", "agent_name", "model_version",
              "deployment_id", "experiment_id", "experiment_variant", "transfer_reason")  # fmt: skip
 
 
-def sessions(rows: Iterable[Row], pseudonym: Callable[[str], str]) -> dict[str, dict[str, Any]]:
-    """Session -> every column of fact_voice_ai_sessions, of sessions that no other table speaks of.
+@dataclass(frozen=True)
+class Elsewhere:
+    """What else is known of sessions than their turns.
 
-    A session without outcome is one after which another day was loaded: it was abandoned.
+    Attributes:
+        zone: of days, and of times without a zone.
+        users: day of an export -> user -> what that list says of them.
+        endings: day and session -> how the events of that day say that it ended.
+        seen_until: days after which nothing was loaded -> their last turn of any source.
     """
+
+    zone: tzinfo = UTC
+    source: str = "canonical"
+    observes_transfers: bool = True
+    users: Mapping[date, Mapping[str, Row]] = field(default_factory=dict)
+    endings: Mapping[tuple[date, str], str] = field(default_factory=dict)
+    seen_until: Mapping[date, datetime] = field(default_factory=dict)
+
+    def user_on(self, day: date, name: str | None) -> Row:
+        """From the last list until that day, else the first one after it."""
+        until = [made for made in self.users if made <= day]
+        made = max(until) if until else min(self.users, default=day)
+        return self.users.get(made, {}).get(name or "", {})
+
+    def ending(self, turns: list[dict[str, Any]]) -> tuple[str, str]:
+        """Outcome and its basis, of turns that declare none."""
+        day, last = turns[0]["at"].date(), turns[-1]["at"]
+        if (day, turns[0]["session_id"]) in self.endings:
+            return self.endings[day, turns[0]["session_id"]], "event"
+        is_open = day in self.seen_until and last + TIMEOUT >= self.seen_until[day]
+        return "in_progress" if is_open else "abandoned", "inferred"
+
+
+def filed(rows: Iterable[Row], zone: tzinfo = UTC) -> dict[str, list[dict[str, Any]]]:
+    """Session -> its turns in the order of time, each with the instant it began, as its zone's clock shows it."""
     found = defaultdict(list)
     for row in rows:
-        at = datetime.fromisoformat(row["timestamp"]).replace(tzinfo=UTC)
+        at = datetime.fromisoformat(row["timestamp"])
+        at = (at if at.tzinfo else at.replace(tzinfo=zone)).astimezone(zone)
         found[row["session_id"]].append({**row, "at": at, "speaker": row.get("speaker", "exchange")})
-    return {name: _session(name, turns, pseudonym) for name, turns in found.items()}
+    return {name: sorted(turns, key=lambda row: (row["at"], row["turn_number"])) for name, turns in found.items()}
 
 
-def _session(name: str, turns: list[dict[str, Any]], pseudonym: Callable[[str], str]) -> dict[str, Any]:
-    turns.sort(key=lambda row: (row["at"], row["turn_number"]))
+def sessions(
+    rows: Iterable[Row], pseudonym: Callable[[str], str], elsewhere: Elsewhere = Elsewhere()
+) -> dict[str, dict[str, Any]]:
+    """Session -> every column of fact_voice_ai_sessions, of sessions without a record of their own."""
+    return {name: _session(turns, pseudonym, elsewhere) for name, turns in filed(rows, elsewhere.zone).items()}
+
+
+def _session(turns: list[dict[str, Any]], pseudonym: Callable[[str], str], elsewhere: Elsewhere) -> dict[str, Any]:
     said = [row for row in turns if row["speaker"] != "agent"]
     heard = _values(said, "asr_confidence")
     named = next((row["user_id"] for row in sorted(turns, key=lambda r: r["turn_number"]) if row.get("user_id")), None)
-    outcome = next(iter(_values(turns, "session_outcome")), None)
+    outcome = min(_values(turns, "session_outcome"), default=None)
+    ending, basis = (outcome, "declared") if outcome else elsewhere.ending(turns)
     errors = [row for row in turns if row.get("error_type") in ERRORS]
     cost = _values(turns, "cost_usd")
+    user = elsewhere.user_on(turns[0]["at"].date(), named)
     return {
         "session_date": turns[0]["at"].date(),
-        "session_id": name,
-        "source": "canonical",
+        "session_id": turns[0]["session_id"],
+        "source": elsewhere.source,
         "user_id": pseudonym(named) if named else None,
-        **{field: next(iter(_values(turns, field)), None) for field in _CONSTANT},
-        "channel": turns[0].get("channel", "voice"),
+        **{name: min(_values(turns, name), default=user.get(name)) for name in _CONSTANT},
+        "channel": min(row.get("channel", "voice") for row in turns),
         "started_at": turns[0]["at"],
         "ended_at": turns[-1]["at"],
         "duration_seconds": (turns[-1]["at"] - turns[0]["at"]).total_seconds(),
@@ -65,16 +106,16 @@ def _session(name: str, turns: list[dict[str, Any]], pseudonym: Callable[[str], 
         **dict(zip(("reference_word_count", "word_error_count"), _words(said), strict=True)),
         "intent_turn_count": len(_values(said, "intent_confidence")),
         "avg_intent_confidence": mean(_values(said, "intent_confidence")),
-        **{field: sum(_values(turns, field)) if _values(turns, field) else None
-           for field in ("tokens_in", "tokens_out", "tts_characters")},
+        **{name: sum(_values(turns, name)) if _values(turns, name) else None
+           for name in ("tokens_in", "tokens_out", "tts_characters")},
         "cost_usd": sum(Decimal(str(value)) for value in cost) if cost else None,
         "csat": max(_values(turns, "csat"), default=None),
-        "final_outcome": outcome or "abandoned",
-        "outcome_basis": "declared" if outcome else "inferred",
+        "final_outcome": ending,
+        "outcome_basis": basis,
         "is_outcome_contradictory": len(set(_values(turns, "session_outcome"))) > 1,
         "is_escalated": None,
         "is_recovered": None,
-        "observes_transfers": True,
+        "observes_transfers": elsewhere.observes_transfers,
     }  # fmt: skip
 
 
@@ -97,8 +138,8 @@ def edits(said: str, heard: str) -> tuple[int, int]:
     return len(wanted), above[-1]
 
 
-def _values(rows: Iterable[Row], field: str) -> list[Any]:
-    return [row[field] for row in rows if row.get(field) is not None]
+def _values(rows: Iterable[Row], name: str) -> list[Any]:
+    return [row[name] for row in rows if row.get(name) is not None]
 
 
 def mean(values: list[float]) -> float | None:

@@ -13,7 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.integration.slow_path import mean
+from tests.integration.slow_path import ERRORS, mean
 
 Row = dict[str, str]
 Way = tuple[Fraction, int]  # the value, and the sessions that it is of
@@ -54,15 +54,16 @@ class Session(NamedTuple):
 
 
 def _is_error(turn: Row) -> bool:
-    return turn["error_type"] in {"misunderstanding", "silence"}
+    return turn["error_type"] in ERRORS
 
 
 def rows_of(folder: Path, name: str, key: str) -> list[Row]:
-    """Records of a file, one to a key: the first."""
+    """Records of a table's files, one to a key: the first."""
     found: dict[str, Row] = {}
-    with (folder / f"{name}.csv").open(newline="") as lines:
-        for row in csv.DictReader(lines):
-            found.setdefault(row[key], row)
+    for path in sorted(folder.glob(f"{name}*.csv")):
+        with path.open(newline="") as lines:
+            for row in csv.DictReader(lines):
+                found.setdefault(row[key], row)
     return list(found.values())
 
 
@@ -101,7 +102,7 @@ def session_row(session: Session, pseudonym: Callable[[str], str]) -> dict[str, 
     """Every column of fact_voice_ai_sessions."""
     declared, turns, heard = session.declared, session.turns, session.heard
     started = datetime.fromisoformat(declared["created_at"]).replace(tzinfo=UTC)
-    confidence = [float(turn["asr_confidence"]) for turn in heard]
+    confidence, sure = (_numbers(heard, name) for name in ("asr_confidence", "intent_confidence"))
     errors = session.error_count
     kinds = [turn["error_type"] for turn in turns]
     own = {turn["turn_id"] for turn in heard if _is_error(turn)} | session.repeated_failures
@@ -128,7 +129,9 @@ def session_row(session: Session, pseudonym: Callable[[str], str]) -> dict[str, 
         "user_error_turn_count": len(own),
         "misunderstanding_turn_count": kinds.count("misunderstanding"),
         "silence_turn_count": kinds.count("silence"),
-        "repeated_intent_failure_turn_count": len(session.repeated_failures),
+        "repeated_intent_failure_turn_count": len(
+            session.repeated_failures | {t["turn_id"] for t in turns if t["error_type"] == "repeated_intent_failure"}
+        ),
         "noise_turn_count": kinds.count("noise"),
         "technical_error_turn_count": 0,
         "barge_in_turn_count": 0,
@@ -136,7 +139,7 @@ def session_row(session: Session, pseudonym: Callable[[str], str]) -> dict[str, 
         "asr_turn_count": len(confidence),
         "avg_asr_confidence": mean(confidence),
         "min_asr_confidence": min(confidence, default=None),
-        "avg_intent_confidence": mean([float(turn["intent_confidence"]) for turn in heard]),
+        "avg_intent_confidence": mean(sure),
         "final_outcome": session.outcome,
         "outcome_basis": "declared",
         "is_outcome_contradictory": False,
@@ -145,6 +148,10 @@ def session_row(session: Session, pseudonym: Callable[[str], str]) -> dict[str, 
         "is_recovered": {"yes": True, "no": False}.get(flags.get("recovery_success", "")),
         "observes_transfers": True,
     }
+
+
+def _numbers(turns: list[Row], name: str) -> list[float]:
+    return [float(turn[name]) for turn in turns if turn[name]]
 
 
 def _user_type(user: Row) -> str:

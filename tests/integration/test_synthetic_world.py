@@ -6,20 +6,34 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 from psycopg import sql
+from psycopg.rows import dict_row
 
-from tests.integration import grains
+from tests.integration import (
+    grains,
+    slow_path,
+    slow_path_events,
+    slow_path_irembo,
+    slow_path_sources,
+    slow_path_turns,
+)
+from tests.integration.slow_path_events import same
+from tests.integration.slow_path_turns import Told
 from tests.integration.world import World as Platform
 from voiceai_assets.catalogue import catalogue
 from voiceai_assets.governance.gaps import read_gaps
-from voiceai_assets.synthetic.config import Effect, Experiment, Texts, Variant, WorldConfig
+from voiceai_assets.privacy.pseudonyms import load_pseudonymiser
+from voiceai_assets.settings import REPOSITORY
+from voiceai_assets.synthetic.config import Effect, Experiment, Outage, Texts, Variant, WorldConfig
 from voiceai_assets.synthetic.generate import Delivery, write_all
 from voiceai_assets.synthetic.sources import SOURCES, converza
 from voiceai_assets.synthetic.truth import planted
@@ -33,11 +47,13 @@ CONFIG = WorldConfig(
     sessions_per_day=40,
     days=2,
     texts=Texts(personal_share=0.2),
+    outages=(Outage(day=0, from_hour=10, to_hour=14),),  # else nothing would be a technical error or missing
     experiments=(
         Experiment("greeting", (Variant("short", 0.5, is_control=True), Variant("long", 0.5, Effect(hazard=0.4)))),
     ),
 )
 DAYS = tuple(CONFIG.day(number).isoformat() for number in range(CONFIG.days))
+REFERENCE = REPOSITORY / "dbt_project" / "seeds"
 #: Conversation events are about the calls of the canonical files; the other platforms have callers of their own.
 SEEDS = {"canonical": 1, "events": 1, "irembo": 2, "bakame": 3, "converza": 4}
 #: Relations without a row here: the world has no settings of speech synthesis and aggregates nothing itself.
@@ -220,3 +236,170 @@ def test_gaps_between_groups_are_those_of_the_sessions_one_by_one(fed: Fed) -> N
 
 def _completed(sessions: pd.DataFrame, by: list[str]) -> pd.Series:
     return (sessions["final_outcome"] == "completed").groupby([sessions[name] for name in by]).mean()
+
+
+# -- every figure from the generated files -----------------------------------------------------------------------------
+
+#: Where a figure came from: not recomputed here.
+PROVENANCE = {"publication_version", "certificate_id", "load_id"}
+Row = dict[str, Any]
+
+
+def read(fed: Fed, relation: str) -> list[Row]:
+    """As a dashboard does."""
+    with fed.platform.as_reader() as connection, connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(f"select * from {relation}").fetchall()  # type: ignore[arg-type]  # names below
+
+
+def by(rows: list[Row], *names: str) -> dict[tuple[Any, ...], Row]:
+    return {tuple(row[name] for name in names): row for row in rows}
+
+
+def of_source(rows: list[Row], source: str) -> list[Row]:
+    return [row for row in rows if row["source"] == source]
+
+
+def files(fed: Fed, source: str, pattern: str) -> list[Path]:
+    return sorted((fed.platform.settings.landing / source).rglob(pattern))
+
+
+@pytest.fixture(scope="module")
+def events(fed: Fed) -> list[Row]:
+    return slow_path_events.events_of(files(fed, "events", "events-*.jsonl"))
+
+
+@pytest.fixture(scope="module")
+def told(fed: Fed, events: list[Row]) -> Mapping[str, Told]:
+    """Source -> its sessions and turns, of the three sources whose sessions follow from turns and events."""
+    rows = {
+        "canonical": slow_path_sources.canonical(files(fed, "canonical", "turns-*.jsonl")),
+        "bakame": slow_path_sources.bakame(files(fed, "bakame", "*.csv")),
+        "converza": slow_path_sources.converza(files(fed, "converza", "*.jsonl")),
+    }
+    endings: dict[tuple[date, str], str] = {}
+    for event in events:
+        key = (event["day"], event["session"])
+        if event["event_type"] == "flow_completed":
+            endings[key] = "completed"
+        elif event["event_type"] == "user_dropped_off":
+            endings.setdefault(key, "abandoned")
+    turns = {source: slow_path.filed(of_source) for source, of_source in rows.items()}
+    last = date.fromisoformat(DAYS[-1])
+    every = (of for sessions in turns.values() for of in sessions.values() if of[0]["at"].date() == last)
+    seen = {last: max(row["at"] for of in every for row in of)}
+    pseudonym = load_pseudonymiser(fed.platform.settings)
+    return {
+        source: Told(
+            slow_path.sessions(
+                rows[source],
+                pseudonym,
+                slow_path.Elsewhere(
+                    source=source, observes_transfers=source == "canonical", endings=endings, seen_until=seen
+                ),
+            ),
+            turns[source],
+        )
+        for source in rows
+    }
+
+
+@pytest.fixture(scope="module")
+def sessions(fed: Fed, told: Mapping[str, Told]) -> dict[str, Row]:
+    """Every session of the four sources that have any."""
+    pseudonym = load_pseudonymiser(fed.platform.settings)
+    irembo = slow_path_irembo.sessions_of(fed.platform.settings.landing / "irembo", *DAYS)
+    return {
+        **{name: row for of in told.values() for name, row in of.sessions.items()},
+        **{name: slow_path_irembo.session_row(row, pseudonym) for name, row in irembo.items()},
+    }
+
+
+def test_every_column_of_every_session_is_what_the_files_say(fed: Fed, sessions: dict[str, Row]) -> None:
+    published = read(fed, "certified.fact_voice_ai_sessions")
+    assert Counter(row["source"] for row in published).keys() == {"canonical", "bakame", "converza", "irembo"}
+    assert published[0].keys() - PROVENANCE == next(iter(sessions.values())).keys()
+    same(by(published, "session_id"), {(name,): row for name, row in sessions.items()})
+    kinds = Counter((row["source"], row["final_outcome"], row["outcome_basis"]) for row in sessions.values())
+    assert kinds["canonical", "abandoned", "inferred"] > 0
+    assert kinds["canonical", "completed", "declared"] > 0
+    assert kinds["bakame", "abandoned", "inferred"] > 0
+
+
+def test_daily_sums_and_figures_are_those_of_the_sessions(fed: Fed, sessions: dict[str, Row]) -> None:
+    found: dict[Any, Counter[str]] = defaultdict(Counter)
+    wanted: dict[Any, Counter[str]] = defaultdict(Counter)
+    for row in read(fed, "certified.agg_sessions_daily"):
+        for name in slow_path.SUMS:
+            found[row["session_date"], row["source"]][name] += row[name] or 0
+    for row in sessions.values():
+        for name, of in slow_path.SUMS.items():
+            wanted[row["session_date"], row["source"]][name] += of(row)
+    assert found == wanted
+    for day in DAYS:
+        rows = [row for row in sessions.values() if str(row["session_date"]) == day]
+        figures = [row for row in read(fed, "certified.agg_metrics_daily") if str(row["session_date"]) == day]
+        for name, parts in slow_path.METRICS.items():
+            totals = tuple(sum(round(of(row) * 1e9) for row in rows) for of in parts)
+            assert tuple(sum(row[f"{name}_{part}"] for row in figures) for part in "nd") == totals, (day, name)
+
+
+@pytest.mark.parametrize("source", ["canonical", "bakame"])
+def test_latencies_costs_synthesis_and_modules_are_what_the_turns_say(
+    fed: Fed, told: Mapping[str, Told], source: str
+) -> None:
+    of = told[source]
+    segment = ("session_date", "component", "channel", "language", "model_version", "experiment_variant", "latency_ms")
+    counts = by(of_source(read(fed, "certified.agg_latency_histogram_daily"), source), *segment)
+    assert {key: row["turn_count"] for key, row in counts.items()} == slow_path_turns.histogram(of)
+    levels = by(of_source(read(fed, "certified.sla_daily"), source), "session_date", "component")
+    same(levels, slow_path_turns.service_levels(of, REFERENCE / "sla_limits.csv", lambda message: "other"))
+    assert all(levels[date.fromisoformat(day), "total"]["measured_turn_count"] > 50 for day in DAYS)
+    during, after = (levels[date.fromisoformat(day), "total"] for day in DAYS)
+    assert (during["is_error_rate_met"], after["is_error_rate_met"]) == (False, True)
+    assert levels[date.fromisoformat(DAYS[0]), "llm"]["coverage"] < 1
+    cost = by(of_source(read(fed, "certified.cost_daily"), source),
+              "session_date", "channel", "model_version", "experiment_variant")  # fmt: skip
+    same(cost, slow_path_turns.costs(of, slow_path_turns.Prices.read(REFERENCE / "prices.csv")))
+    synthesis = of_source(read(fed, "certified.tts_metrics_daily"), source)
+    same(by(synthesis, "session_date", *slow_path_turns.SETTINGS), slow_path_turns.synthesis(of))
+    uses = slow_path_turns.uses(of)
+    same(by(of_source(read(fed, "certified.user_sessions"), source), "session_id", "user_id", "module"), uses)
+    usage = slow_path_turns.module_usage(uses)
+    users = {user for user, _ in usage}
+    found = [row for row in read(fed, "certified.module_usage") if row["user_id"] in users]
+    same(by(found, "user_id", "module"), usage)
+
+
+def test_conversations_and_experiments_are_what_the_events_say(fed: Fed, events: list[Row]) -> None:
+    pseudonym = load_pseudonymiser(fed.platform.settings)
+    segment = ("flow_id", "experiment_id", "variant_id")
+    of_days = slow_path_events.conversations(events, pseudonym, by_day=True)
+    whole = slow_path_events.conversations(events, pseudonym, by_day=False)
+    same(by(read(fed, "certified.conversation_sessions"), "event_date", "session_id"), of_days)
+    same(by(read(fed, "certified.conversation_funnel"), "event_date", *segment), slow_path_events.funnel(of_days))
+    found = by(read(fed, "exp.v_conversations_funnel"), "session_date", *segment)
+    same(found, slow_path_events.funnel_of_starts(whole))
+    places = by(read(fed, "certified.flow_drop_off_points"),
+                "event_date", *segment, "last_active_state", "drop_off_reason")  # fmt: skip
+    same(places, slow_path_events.drop_off_points(of_days))
+    hours = by(read(fed, "certified.conversation_events_hourly"), "event_date", "event_hour", "event_type", *segment)
+    same(hours, slow_path_events.hourly(events, of_days))
+    kinds = ("event_date", "experiment_id", "variant_id", "event_type")
+    same(by(read(fed, "certified.experiment_events_daily"), *kinds), slow_path_events.experiment_events(events))
+    counts = by(read(fed, "certified.experiment_latency_histogram_daily"), *kinds, "latency_ms")
+    assert {key: row["event_count"] for key, row in counts.items()} == slow_path_events.histogram(events, "latency_ms")
+
+
+def test_where_nobody_would_see_a_transfer_containment_is_unknown(fed: Fed, sessions: dict[str, Row]) -> None:
+    ladder = by(read(fed, "certified.outcome_ladder_daily"), "session_date", "source")
+    for (day, source), found in ladder.items():
+        ended = [
+            row["final_outcome"] for row in sessions.values()
+            if (row["session_date"], row["source"]) == (day, source) and row["final_outcome"] != "in_progress"
+        ]  # fmt: skip
+        assert found["settled_session_count"] == len(ended)
+        assert found["completed_session_count"] == ended.count("completed")
+        contained = len(ended) - ended.count("transferred")
+        assert found["contained_session_count"] == (contained if source in {"canonical", "irembo"} else None)
+        assert (found["confirmed_session_count"] is None) == (source != "irembo"), "the others send no business records"
+    assert {source for _, source in ladder} == {"canonical", "bakame", "converza", "irembo"}
