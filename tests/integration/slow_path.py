@@ -5,7 +5,7 @@ It shares no code with the SQL: a slip shows, and a misunderstanding that both w
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, tzinfo
@@ -100,9 +100,7 @@ def _session(turns: list[dict[str, Any]], pseudonym: Callable[[str], str], elsew
         "asr_turn_count": len(heard),
         "avg_asr_confidence": mean(heard),
         "min_asr_confidence": min(heard, default=None),
-        "low_confidence_turn_count": len([value for value in heard if value < 0.6]),
-        "medium_confidence_turn_count": len([value for value in heard if 0.6 <= value < 0.8]),
-        "high_confidence_turn_count": len([value for value in heard if value >= 0.8]),
+        **bands(heard),
         **dict(zip(("reference_word_count", "word_error_count"), _words(said), strict=True)),
         "intent_turn_count": len(_values(said, "intent_confidence")),
         "avg_intent_confidence": mean(_values(said, "intent_confidence")),
@@ -117,6 +115,12 @@ def _session(turns: list[dict[str, Any]], pseudonym: Callable[[str], str], elsew
         "is_recovered": None,
         "observes_transfers": elsewhere.observes_transfers,
     }  # fmt: skip
+
+
+def bands(confidences: Iterable[float]) -> Counter[str]:
+    """How many are low, medium and high."""
+    names = ["low" if value < 0.6 else "medium" if value < 0.8 else "high" for value in confidences]
+    return Counter({f"{band}_confidence_turn_count": names.count(band) for band in ("low", "medium", "high")})
 
 
 def _words(rows: Iterable[Row]) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.integration.slow_path import ERRORS, mean
+from tests.integration.slow_path import ERRORS, bands, mean
 
 Row = dict[str, str]
 Way = tuple[Fraction, int]  # the value, and the sessions that it is of
@@ -139,6 +139,10 @@ def session_row(session: Session, pseudonym: Callable[[str], str]) -> dict[str, 
         "asr_turn_count": len(confidence),
         "avg_asr_confidence": mean(confidence),
         "min_asr_confidence": min(confidence, default=None),
+        **bands(confidence),
+        "reference_word_count": 0,
+        "word_error_count": 0,
+        "intent_turn_count": len(sure),
         "avg_intent_confidence": mean(sure),
         "final_outcome": session.outcome,
         "outcome_basis": "declared",

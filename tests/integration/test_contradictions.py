@@ -151,7 +151,8 @@ def test_what_hangs_on_a_contradiction_is_withheld_and_nothing_else(month: World
                 "non_voice_completion"}  # fmt: skip
     assert numbers.withheld.keys() == segments | {
         "completion", "abandonment", "transfer_rate", "escalation_rate", "turns_per_session", "session_duration",
-        "voice_share", "cost_per_completed_session",
+        "voice_share", "cost_per_completed_session", "session_duration_p50", "session_duration_p90", "containment",
+        "confirmed_completion", "no_repeat_24h", "no_repeat_7d",
     }  # fmt: skip
     assert {why.kpi for why in numbers.withheld["rural_completion"]} == {"completion", "rural_urban_gap"}
     assert {why.kpi for why in numbers.withheld["first_time_completion"]} == {"completion", "first_time_gap"}
