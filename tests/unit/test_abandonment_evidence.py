@@ -10,9 +10,9 @@ from threadpoolctl import threadpool_limits
 from voiceai_assets.models.abandonment import drift
 from voiceai_assets.models.abandonment.coefficients import coefficients
 from voiceai_assets.models.abandonment.encoding import Schema
-from voiceai_assets.models.abandonment.evaluation import Estimate, UserBootstrap, weighted_mean
 from voiceai_assets.models.abandonment.evidence import cumulative_incidence, decide, hazard_by_turn
 from voiceai_assets.models.abandonment.features import mature, with_labels
+from voiceai_assets.models.abandonment.measures import Estimate, UserBootstrap, weighted_mean
 from voiceai_assets.models.abandonment.training import units_of
 
 
@@ -32,8 +32,10 @@ def _sessions(*ends: tuple[int, str]) -> pd.DataFrame:
 
 
 def test_incidence_counts_what_competes_and_loses_sight_of_what_goes_on() -> None:
-    table = _sessions((1, "abandoned"), (1, "completed"), (2, "in_progress"), (3, "abandoned"), (3, "transferred"))
-    curves = cumulative_incidence(table).by_outcome
+    ends = (1, "abandoned"), (1, "completed"), (2, "in_progress"), (3, "abandoned"), (3, "transferred")
+    incidence = cumulative_incidence(_sessions(*(ends * 5), (4, "abandoned")))
+    assert incidence.k == (1, 2, 3), "one caller's fourth turn is not shown"
+    curves = cumulative_incidence(_sessions(*(ends * 5))).by_outcome
     # turn 1: 1/5 each; then 3 at risk, one lost from sight after turn 2; turn 3: 2 at risk of a survival of 3/5
     assert curves["abandoned"][:3] == pytest.approx((0.2, 0.2, 0.2 + 0.6 / 2))
     assert curves["completed"][:3] == pytest.approx((0.2, 0.2, 0.2))
@@ -41,11 +43,11 @@ def test_incidence_counts_what_competes_and_loses_sight_of_what_goes_on() -> Non
 
 
 def test_hazard_is_of_those_who_got_so_far() -> None:
-    table = _sessions(*[(1, "abandoned")] * 10, *[(2, "abandoned")] * 5, *[(2, "completed")] * 15)
-    hazards, difference = hazard_by_turn(table, 50, 1)
-    assert [(turn.k, turn.sessions) for turn in hazards] == [(1, 30), (2, 20)]
-    assert [turn.hazard.value for turn in hazards] == pytest.approx([10 / 30, 5 / 20])
-    assert difference.value == pytest.approx(10 / 30 - 5 / 20)
+    ends = [(1, "abandoned")] * 20, [(2, "abandoned")] * 10, [(2, "completed")] * 29, [(3, "completed")]
+    hazards, difference = hazard_by_turn(_sessions(*(end for many in ends for end in many)), 50, 1)
+    assert [(turn.k, turn.sessions) for turn in hazards] == [(1, 60), (2, 40)], "one caller's third turn is not shown"
+    assert [turn.hazard.value for turn in hazards] == pytest.approx([20 / 60, 10 / 40])
+    assert difference.value == pytest.approx(20 / 60 - 10 / 41)
 
 
 def test_sessions_that_started_late_are_not_read_however_they_ended() -> None:

@@ -12,7 +12,8 @@ import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
 from tests.unit.abandonment_world import frames
-from voiceai_assets.models.abandonment.evaluation import (
+from voiceai_assets.models.abandonment.features import prefix_table
+from voiceai_assets.models.abandonment.measures import (
     UserBootstrap,
     calibration_bins,
     calibration_slope,
@@ -21,7 +22,6 @@ from voiceai_assets.models.abandonment.evaluation import (
     weighted_auc,
     weighted_mean,
 )
-from voiceai_assets.models.abandonment.features import prefix_table
 from voiceai_assets.models.abandonment.plots import calibration_png
 from voiceai_assets.models.abandonment.prefix import NUMERIC
 from voiceai_assets.models.abandonment.training import NotEnoughData, TrainingConfig, TrainingResult, train

@@ -8,8 +8,8 @@ import pytest
 
 from voiceai_assets.models.abandonment import drift
 from voiceai_assets.models.abandonment.encoding import Schema
-from voiceai_assets.models.abandonment.evaluation import FEW_USERS
 from voiceai_assets.models.abandonment.prefix import CATEGORICAL, NUMERIC
+from voiceai_assets.models.abandonment.slices import FEW_USERS
 from voiceai_assets.models.abandonment.watch import WatchedDay, watch
 
 END = pd.Timestamp("2026-02-01", tz="UTC")

@@ -12,9 +12,9 @@ from sklearn.metrics import roc_auc_score
 from voiceai_assets.models.abandonment.audit import features_that_know_more
 from voiceai_assets.models.abandonment.card import card_markdown
 from voiceai_assets.models.abandonment.contest import Contest, compete
-from voiceai_assets.models.abandonment.evaluation import Estimate
 from voiceai_assets.models.abandonment.evidence import claim
 from voiceai_assets.models.abandonment.features import LABELS, prefix_table
+from voiceai_assets.models.abandonment.measures import Estimate
 from voiceai_assets.models.abandonment.plots import pictures
 from voiceai_assets.models.abandonment.prefix import NUMERIC
 from voiceai_assets.models.abandonment.promotion import decide

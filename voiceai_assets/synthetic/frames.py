@@ -22,7 +22,7 @@ from voiceai_assets.synthetic.config import (
     WorldConfig,
 )
 from voiceai_assets.synthetic.dialogue import IN_PROGRESS, NOT_MEASURED, TECHNICAL, Turns
-from voiceai_assets.synthetic.oracle import landmark
+from voiceai_assets.synthetic.oracle import known, landmark
 from voiceai_assets.synthetic.streams import Floats, Ints, Words
 from voiceai_assets.synthetic.world import Block, Sessions
 
@@ -49,9 +49,26 @@ def facts(config: WorldConfig, blocks: Sequence[Block], landmark_draws: int = 0)
     number = np.repeat([block.day.number for block in blocks], counts)
     frame = session_frame(config, sessions, number)
     of_turns = turn_frame(turns, frame)
-    if landmark_draws:
-        of_turns["true_landmark"] = np.concatenate([landmark(config, block, landmark_draws) for block in blocks])
-    return of_turns, frame
+    return (with_oracles(config, blocks, of_turns, frame, landmark_draws) if landmark_draws else of_turns), frame
+
+
+def with_oracles(
+    config: WorldConfig, blocks: Sequence[Block], turns: pd.DataFrame, sessions: pd.DataFrame, draws: int
+) -> pd.DataFrame:
+    """The turns with what could be known at best (``oracle``) of how the session ends, and of both without frailty."""
+    turns = turns.assign(
+        true_landmark=np.concatenate([landmark(config, block, draws) for block in blocks]),
+    )
+    if not config.hazard.frailty and not config.hazard.day_shock:
+        return turns.assign(true_hazard_known=turns["true_hazard"], true_landmark_known=turns["true_landmark"])
+    if config.hazard.day_shock:
+        return turns
+    best = known(config.hazard, turns, sessions)
+    frailties = best.frailties(draws, np.random.default_rng(config.seed))
+    ends = np.cumsum([len(block.turns.session) for block in blocks])[:-1]
+    parts = zip(blocks, np.split(best.hazard, ends), np.split(frailties, ends), strict=True)
+    seen = [landmark(config, block, draws, 1, hazard=hazard, frailties=drawn) for block, hazard, drawn in parts]
+    return turns.assign(true_hazard_known=best.hazard, true_landmark_known=np.concatenate(seen))
 
 
 def session_frame(config: WorldConfig, sessions: Sessions, day: Ints) -> pd.DataFrame:

@@ -11,8 +11,8 @@ from inspect import cleandoc
 
 from voiceai_assets.models.abandonment.coefficients import Coefficient
 from voiceai_assets.models.abandonment.contest import Contest
-from voiceai_assets.models.abandonment.evaluation import Estimate
 from voiceai_assets.models.abandonment.evidence import CLAIM
+from voiceai_assets.models.abandonment.measures import Estimate
 from voiceai_assets.models.abandonment.prefix import CATALOGUE
 from voiceai_assets.models.abandonment.training import HeadResult, TrainingResult
 
@@ -59,6 +59,10 @@ def said(estimate: Estimate, digits: int = 3) -> str:
     return f"{estimate.value:.{digits}f} [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
 
 
+def _or_unknown(value: float | None, digits: int) -> str:
+    return "not computable" if value is None else f"{value:.{digits}f}"
+
+
 def _introduction(contest: Contest) -> list[str]:
     result = contest.result
     judged = result.heads["hazard"].evaluation
@@ -92,14 +96,23 @@ def _head(name: str, head: HeadResult) -> list[str]:
         ["Log loss", said(e.log_loss, 4), "smaller is better"],
         ["Brier score", said(e.brier, 4), "smaller is better"],
         ["Calibration slope", said(e.calibration_slope, 2), "1 is right; below 1 it is too sure of itself"],
-        ["Calibration error", said(e.ece), "how far a stated probability is off, on average"],
+        ["Calibration error", said(e.ece), "how far a stated probability is off; chance is taken off the interval"],
+        ["... by chance alone", f"{e.ece_by_chance:.3f}", "what a model that is right would show on these callers"],
+        ["Design effect", _or_unknown(e.design_effect, 1), "so many turns say as much as one that is independent"],
     ]
     rows += [
         [f"Better than {words}", said(head.baselines[key].gain, 4), "log loss saved; above 0 the model wins"]
         for key, words in (("rate_by_turn", "the rate of each turn"), ("asr_now_and_turn", "ASR now and the turn"))
     ]
     slices = [
-        [where, f"{part.rows:,}", f"{part.users:,}", said(part.rate), said(part.auc), said(part.ece)]
+        [
+            where,
+            f"{part.rows:,}",
+            f"{part.users:,}{'' if part.precision == 'ok' else f' ({part.precision})'}",
+            *(said(measure) for measure in (part.rate, part.auc, part.pr_auc, part.log_loss, part.brier)),
+            said(part.calibration_slope, 2),
+            f"{said(part.ece)}, by chance {part.ece_by_chance:.3f}",
+        ]
         for where, part in e.slices.items()
     ]
     return [
@@ -107,9 +120,15 @@ def _head(name: str, head: HeadResult) -> list[str]:
         "",
         *_table(["Measure", "Value", "How to read it"], rows),
         "",
-        "By turn and kind of caller (at least 30 callers; *seen* callers are those it had learned from):",
+        "By turn and kind of caller, of 30 callers or more (*seen* ones are those it had learned from):",
         "",
-        *_table(["Where", "Turns", "Callers", "Share that does", "AUC", "Calibration error"], slices),
+        *_table(
+            [
+                *("Where", "Turns", "Callers", "Share that does", "AUC", "Precision-recall", "Log loss", "Brier"),
+                *("Slope", "Calibration error"),
+            ],
+            slices,
+        ),
         "",
     ]
 
@@ -152,11 +171,24 @@ def _when(contest: Contest) -> list[str]:
         ),
         *_table(["Turn", "Sessions that reached it", "Share that gives up then"], rows),
         "",
+        *_when_by_segment(contest),
         f"Of all sessions, by turn {incidence.k[-1]} (competing outcomes, Aalen-Johansen):",
         "",
         *_table(["Ends", "Share"], ends),
         "",
     ]
+
+
+def _when_by_segment(contest: Contest) -> list[str]:
+    lines = []
+    for kind, values in contest.evidence.hazard_by_segment.items():
+        turns = [str(turn.k) for turn in next(iter(values.values()))]
+        rows = [
+            [name, *(f"{said(turn.hazard)}, of {turn.sessions:,}" for turn in found)] for name, found in values.items()
+        ]
+        head = [kind.replace("_", " ").capitalize(), *(f"Turn {turn}" for turn in turns)]
+        lines += [f"By {kind.replace('_', ' ')}, of the sessions that reached the turn:", "", *_table(head, rows), ""]
+    return lines
 
 
 def _odds(contest: Contest) -> list[str]:

@@ -16,14 +16,14 @@ from threadpoolctl import threadpool_limits
 
 from voiceai_assets.models.abandonment import drift
 from voiceai_assets.models.abandonment.coefficients import Coefficient, coefficients
-from voiceai_assets.models.abandonment.evaluation import (
+from voiceai_assets.models.abandonment.evidence import Evidence, gather
+from voiceai_assets.models.abandonment.measures import (
     Estimate,
     Floats,
     UserBootstrap,
     weighted_calibration_error,
     weighted_slope,
 )
-from voiceai_assets.models.abandonment.evidence import Evidence, gather
 from voiceai_assets.models.abandonment.promotion import Decision, decide
 from voiceai_assets.models.abandonment.registry import ModelVersion
 from voiceai_assets.models.abandonment.training import HEADS, Kind, TrainingConfig, TrainingResult, gain_over, train

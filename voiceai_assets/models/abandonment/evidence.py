@@ -8,14 +8,16 @@ A predictor is no cause: what is permuted here is what the model sees, not what 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from voiceai_assets.models.abandonment.evaluation import (
+from voiceai_assets.models.abandonment.features import FINAL_OUTCOMES, KEYS
+from voiceai_assets.models.abandonment.measures import (
     Estimate,
     Floats,
     Integers,
@@ -23,8 +25,15 @@ from voiceai_assets.models.abandonment.evaluation import (
     row_losses,
     weighted_mean,
 )
-from voiceai_assets.models.abandonment.features import FINAL_OUTCOMES, KEYS
-from voiceai_assets.models.abandonment.training import HEADS, TrainingResult, probabilities, units_of
+from voiceai_assets.models.abandonment.slices import FEW_USERS, SMALL_CELL, shown
+from voiceai_assets.models.abandonment.training import (
+    HEADS,
+    SEGMENTS,
+    TrainingResult,
+    probabilities,
+    text_of,
+    units_of,
+)
 
 Verdict = Literal["true", "false", "undecided"]
 REPEATS = 5  # permutations of each group, averaged
@@ -71,6 +80,7 @@ class Evidence:
 
     claims: Mapping[str, Claim]
     hazard_by_turn: tuple[TurnHazard, ...]
+    hazard_by_segment: Mapping[str, Mapping[str, tuple[TurnHazard, ...]]]
     first_turn_minus_later: Estimate
     incidence: Incidence
 
@@ -86,6 +96,7 @@ def gather(result: TrainingResult, table: pd.DataFrame) -> Evidence:
     return Evidence(
         claims={head: claim(result, head) for head in HEADS},
         hazard_by_turn=hazards,
+        hazard_by_segment=hazard_by_segment(table, result.config.resamples, result.config.seed),
         first_turn_minus_later=difference,
         incidence=cumulative_incidence(table),
     )
@@ -158,7 +169,7 @@ def _interval(value: float, drawn: Floats) -> Estimate:
 
 
 def hazard_by_turn(table: pd.DataFrame, resamples: int, seed: int) -> tuple[tuple[TurnHazard, ...], Estimate]:
-    """Hazard of each turn, and that of turn 1 minus that of all later ones, with user-bootstrap intervals.
+    """Hazard of each turn that 30 callers reached, and that of turn 1 minus that of all later ones, with intervals.
 
     Callers differ in ways that nobody observes: the impatient leave first, so the hazard among those who stay falls
     even where it falls for no single caller.
@@ -166,30 +177,69 @@ def hazard_by_turn(table: pd.DataFrame, resamples: int, seed: int) -> tuple[tupl
     ended = table[table["final_outcome"].isin(FINAL_OUTCOMES)].reset_index(drop=True)
     events, k = ended["label_hazard"].to_numpy(dtype=np.float64), ended["k"].to_numpy()
     bootstrap = UserBootstrap(units_of(ended), resamples, seed)
-    hazards = []
-    for turn in range(1, LAST_TURN + 1):
-        at = k == turn
-        if not at.any():
-            break
-        mean = weighted_mean(events[at])
-        estimate = bootstrap.estimate(lambda weights, at=at, mean=mean: mean(weights[at]))  # type: ignore[misc]
-        hazards.append(TurnHazard(turn, int(at.sum()), estimate))
+    everybody = np.ones(len(ended), dtype=np.bool_)
     first, later = k == 1, k > 1
 
     def difference(weights: Floats) -> float:
         return weighted_mean(events[first])(weights[first]) - weighted_mean(events[later])(weights[later])
 
-    return tuple(hazards), bootstrap.estimate(difference)
+    last = _last_turn(bootstrap.units, k, [everybody])
+    return _hazards(events, k, bootstrap, everybody, last), bootstrap.estimate(difference)
+
+
+def hazard_by_segment(table: pd.DataFrame, resamples: int, seed: int) -> dict[str, dict[str, tuple[TurnHazard, ...]]]:
+    """Kind of segment -> value -> hazard by turn, with user-bootstrap intervals; a kind of one value is left out.
+
+    All values of a kind stop at the same turn, the last that 30 callers of each reached: a value that stopped earlier
+    could be had by subtracting the others from the hazard of everybody.
+    """
+    ended = table[table["final_outcome"].isin(FINAL_OUTCOMES)].reset_index(drop=True)
+    events, k = ended["label_hazard"].to_numpy(dtype=np.float64), ended["k"].to_numpy()
+    bootstrap = UserBootstrap(units_of(ended), resamples, seed)
+    found = {}
+    for kind in (name for name in SEGMENTS if name in ended):
+        values = text_of(ended[kind])
+        parts = shown({str(value): values == value for value in sorted(set(values))}, bootstrap.units)
+        last = _last_turn(bootstrap.units, k, list(parts.values()))
+        if len(parts) > 1 and last:
+            found[kind] = {name: _hazards(events, k, bootstrap, at, last) for name, at in parts.items()}
+    return found
+
+
+def _hazards(
+    events: Floats, k: Floats, bootstrap: UserBootstrap, at: npt.NDArray[np.bool_], last: int
+) -> tuple[TurnHazard, ...]:
+    hazards = []
+    for turn in range(1, last + 1):
+        rows = at & (k == turn)
+        hazards.append(TurnHazard(turn, int(rows.sum()), bootstrap.of(rows).estimate(weighted_mean(events[rows]))))
+    return tuple(hazards)
+
+
+def _last_turn(units: Integers, k: Floats, parts: Sequence[npt.NDArray[np.bool_]]) -> int:
+    """The last turn that ``FEW_USERS`` of each part reached and no small cell outside them; at most the twelfth."""
+    outside = ~np.any(parts, axis=0) if parts else np.ones(len(k), dtype=np.bool_)
+    for turn in range(1, LAST_TURN + 1):
+        now = k == turn
+        if not parts or any(len(np.unique(units[at & now])) < FEW_USERS for at in parts):
+            return turn - 1
+        if 0 < len(np.unique(units[outside & now])) < SMALL_CELL:
+            return turn - 1
+    return LAST_TURN
 
 
 def cumulative_incidence(table: pd.DataFrame) -> Incidence:
     """Aalen-Johansen estimate in discrete time, the user turn; sessions in progress are censored after their last.
 
+    Until the last turn that ten callers reached: a later step would be theirs alone.
     1 - Kaplan-Meier, which takes completed calls for censored ones, would say 78 % where the truth is 38 %.
     """
     last = table.sort_values(list(KEYS)).groupby(["session_date", "session_id"]).last()
     ends_at, outcome = last["k"].to_numpy(), last["final_outcome"].to_numpy()
-    turns = tuple(range(1, LAST_TURN + 1))
+    callers = units_of(last.reset_index())
+    turns = tuple(
+        turn for turn in range(1, LAST_TURN + 1) if turn == 1 or len(np.unique(callers[ends_at >= turn])) >= SMALL_CELL
+    )
     curves: dict[str, list[float]] = {name: [] for name in FINAL_OUTCOMES}
     surviving, reached = 1.0, dict.fromkeys(FINAL_OUTCOMES, 0.0)
     for turn in turns:

@@ -7,6 +7,7 @@ Figures are made without pyplot: no global state, no display, safe in a server's
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,10 +15,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from voiceai_assets.models.abandonment.evaluation import Evaluation
-from voiceai_assets.models.abandonment.evidence import Evidence
+from voiceai_assets.models.abandonment.evidence import Evidence, TurnHazard
 from voiceai_assets.models.abandonment.training import TrainingResult
 
 INK, MUTED, POINTS = "#23303d", "#8a96a3", "#2f6f9f"
+SEVERAL = ("#2f6f9f", "#b3473f", "#b98a2f", "#4d8a57", "#7a5c99", "#5c6873")
 OUTCOMES = {"abandoned": "#b3473f", "completed": "#2f6f9f", "transferred": "#b98a2f"}
 TITLES = {"hazard": "Gives up before the next turn", "landmark": "Session ends abandoned"}
 
@@ -29,6 +31,7 @@ def pictures(result: TrainingResult, evidence: Evidence) -> dict[str, bytes]:
         "roc_and_precision_recall.png": curves_png(result),
         "importance.png": importance_png(evidence),
         "hazard_by_turn.png": hazard_png(evidence),
+        "hazard_by_segment.png": segments_png(evidence),
         "cumulative_incidence.png": incidence_png(evidence),
     }
 
@@ -77,14 +80,41 @@ def hazard_png(evidence: Evidence) -> bytes:
     """Share that gives up at each turn, of those who reached it."""
     figure = _figure(7, 3.6)
     axis = figure.subplots()
-    for turn in evidence.hazard_by_turn:
-        found = turn.hazard
-        if found.value is not None and found.low is not None and found.high is not None:
-            axis.plot([turn.k, turn.k], [found.low, found.high], color=MUTED, linewidth=2)
-            axis.plot([turn.k], [found.value], color=POINTS, marker="o", markersize=6)
+    _hazards(axis, evidence.hazard_by_turn, POINTS)
     axis.set(xlabel="Turn", ylabel="Share that gives up then", ylim=(0, None))
     _calm(axis)
     return _png(figure)
+
+
+def segments_png(evidence: Evidence) -> bytes:
+    """The same for each kind of caller, a picture for each way of telling them apart; intervals side by side."""
+    kinds = evidence.hazard_by_segment
+    figure = _figure(10, 3.4 * max(1, -(-len(kinds) // 2)))
+    axes = figure.subplots(max(1, -(-len(kinds) // 2)), 2, squeeze=False, sharey=True).ravel()
+    for axis, (kind, values) in zip(axes, kinds.items(), strict=False):
+        for number, (name, hazards) in enumerate(values.items()):
+            shift = 0.12 * (number - (len(values) - 1) / 2)
+            _hazards(axis, hazards, SEVERAL[number % len(SEVERAL)], shift, name)
+        axis.set(xlabel="Turn", ylabel="Share that gives up then", ylim=(0, None))
+        axis.set_title(kind.replace("_", " ").capitalize(), loc="left", color=INK, fontsize=11)
+        axis.legend(frameon=False, fontsize=8)
+        _calm(axis)
+    for axis in axes[len(kinds) :]:
+        axis.set_visible(False)
+    return _png(figure)
+
+
+def _hazards(
+    axis: Axes, hazards: Sequence[TurnHazard], colour: str, shift: float = 0.0, label: str | None = None
+) -> None:
+    """A point and its interval for each turn."""
+    for turn in hazards:
+        found = turn.hazard
+        if found.value is not None and found.low is not None and found.high is not None:
+            at = turn.k + shift
+            axis.plot([at, at], [found.low, found.high], color=MUTED if label is None else colour, linewidth=2)
+            axis.plot([at], [found.value], color=colour, marker="o", markersize=5, label=label)
+            label = f"_{label}" if label and not label.startswith("_") else label  # one entry in the legend
 
 
 def incidence_png(evidence: Evidence) -> bytes:

@@ -14,14 +14,9 @@ from typing import Literal
 
 import numpy as np
 
-from voiceai_assets.models.abandonment.evaluation import (
-    Estimate,
-    Floats,
-    Outcomes,
-    slices_of,
-    weighted_auc,
-)
+from voiceai_assets.models.abandonment.measures import Estimate, Floats, weighted_auc
 from voiceai_assets.models.abandonment.prefix import CATEGORICAL, NUMERIC
+from voiceai_assets.models.abandonment.slices import Outcomes, slices_of
 from voiceai_assets.models.abandonment.training import TrainingResult, gain_over
 from voiceai_assets.stats.intervals import PRECISE_USERS
 

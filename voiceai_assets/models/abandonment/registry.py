@@ -33,8 +33,8 @@ from sklearn.pipeline import Pipeline
 
 from voiceai_assets.models.abandonment.compiled import Scorer, compiled
 from voiceai_assets.models.abandonment.encoding import Schema
-from voiceai_assets.models.abandonment.evaluation import Floats
 from voiceai_assets.models.abandonment.features import feature_hash
+from voiceai_assets.models.abandonment.measures import Floats
 from voiceai_assets.models.abandonment.prefix import CATEGORICAL, NUMERIC
 from voiceai_assets.models.abandonment.training import HEADS, TrainingResult
 

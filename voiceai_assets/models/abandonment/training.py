@@ -15,6 +15,7 @@ from datetime import date, timedelta
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.impute import SimpleImputer
@@ -25,20 +26,19 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from voiceai_assets.models.abandonment.encoding import UNKNOWN, Schema
-from voiceai_assets.models.abandonment.evaluation import (
+from voiceai_assets.models.abandonment.evaluation import Evaluation, evaluate
+from voiceai_assets.models.abandonment.features import FINAL_OUTCOMES, KEYS, feature_hash
+from voiceai_assets.models.abandonment.measures import (
     Estimate,
-    Evaluation,
     Floats,
     Integers,
-    Outcomes,
     UserBootstrap,
-    evaluate,
     row_losses,
     weighted_auc,
     weighted_mean,
 )
-from voiceai_assets.models.abandonment.features import FINAL_OUTCOMES, KEYS, feature_hash
 from voiceai_assets.models.abandonment.prefix import CATEGORICAL, NUMERIC
+from voiceai_assets.models.abandonment.slices import Outcomes
 
 Kind = Literal["logistic", "boosting"]
 HEADS: Mapping[str, str] = {"hazard": "label_hazard", "landmark": "label_landmark"}
@@ -343,6 +343,11 @@ def _rate_by_turn(earlier: pd.DataFrame, later: pd.DataFrame, label: str) -> Flo
     return later["k"].map(rate).fillna(overall).to_numpy(dtype=np.float64)
 
 
+def text_of(column: pd.Series) -> npt.NDArray[np.object_]:
+    """The values of a category as text, the unknown ones among them."""
+    return column.astype(object).where(column.notna(), UNKNOWN).astype(str).to_numpy(dtype=object)
+
+
 def units_of(table: pd.DataFrame) -> Integers:
     """Codes from 0 of what a bootstrap resamples: users, and sessions whose user is unknown."""
     # an unknown caller's session stands for itself; the prefixes keep both kinds of name apart
@@ -353,11 +358,7 @@ def units_of(table: pd.DataFrame) -> Integers:
 
 def _outcomes(table: pd.DataFrame, label: str, known_users: set[str]) -> Outcomes:
     session = table["session_date"].astype(str) + " " + table["session_id"].astype(str)
-    segments = {
-        name: table[name].astype(object).where(table[name].notna(), UNKNOWN).astype(str).to_numpy(dtype=object)
-        for name in SEGMENTS
-        if name in table
-    }
+    segments = {name: text_of(table[name]) for name in SEGMENTS if name in table}
     seen = np.where(table["user_id"].isna(), UNKNOWN, np.where(table["user_id"].isin(known_users), "seen", "new"))
     return Outcomes(
         events=table[label].to_numpy(dtype=np.int64),

@@ -19,8 +19,9 @@ import numpy as np
 import pandas as pd
 
 from voiceai_assets.models.abandonment import drift
-from voiceai_assets.models.abandonment.evaluation import FEW_USERS, Integers
 from voiceai_assets.models.abandonment.features import FINAL_OUTCOMES, mature
+from voiceai_assets.models.abandonment.measures import Integers
+from voiceai_assets.models.abandonment.slices import FEW_USERS
 from voiceai_assets.models.abandonment.training import HEADS, units_of
 
 MOST_DEVIATIONS = 3.29  # two-sided, p = .001
