@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from tests.unit.abandonment_world import frames
+from voiceai_assets.models.abandonment.audit import leaks
 from voiceai_assets.models.abandonment.card import said
 from voiceai_assets.models.abandonment.contest import compete
 from voiceai_assets.models.abandonment.features import mature, prefix_table
@@ -28,13 +29,13 @@ def main() -> None:
     started = sessions.set_index("session_id")["started_at"]
     table = prefix_table(turns, sessions).assign(started_at=lambda rows: rows["session_id"].map(started))
     table = mature(table, pd.to_datetime(sessions["ended_at"], utc=True).max(), 2.0)
-    contest = compete(table, TrainingConfig(resamples=RESAMPLES, tune=True), None)
+    contest = compete(table, TrainingConfig(resamples=RESAMPLES, tune=True), None, leaks(table, turns, sessions))
     print(f"{name}: {contest.candidate}, {contest.decision.action}: {contest.decision.because}")
     for head, result in contest.result.heads.items():
         found = result.evaluation
         print(f"{head}: {found.sessions} sessions, {found.users} users, share {found.base_rate:.3f}")
         print(f"  AUC {said(found.auc)}, turn 1 {said(found.auc_by_turn['1'])}, turn 2 {said(found.auc_by_turn['2'])}")
-        print(f"  slope {said(found.calibration_slope)}, error {said(found.ece)}")
+        print(f"  slope {said(found.calibration_slope)}, error {said(found.ece)}, by chance {found.ece_by_chance:.3f}")
         for baseline, compared in result.baselines.items():
             print(f"  log loss saved against {baseline}: {said(compared.gain, 4)}")
         print(f"  boosting instead of logistic regression saves {said(contest.boosting_gain[head], 4)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
@@ -172,6 +173,58 @@ def test_a_refused_candidate_does_not_become_champion_in_a_later_run_either(
     registry.record_verdict(other, {"action": "refuse", "because": "too sure of itself", "criteria": []})
     assert not _train(platform, [CHAMPION]).success
     assert registry.champion() == champion
+
+
+def test_a_leak_in_the_mart_blocks_the_run_and_the_champion_goes_on_scoring(
+    platform: Platform, registry: Registry
+) -> None:
+    """Session averages in published rows: the blocking check stops the pointer, the next scores are the champion's."""
+    champion, before = registry.champion(), registry.versions()
+    with _with_session_averages(platform):
+        refused = _train(platform)
+    assert not refused.success
+    (check,) = (c for c in refused.get_asset_check_evaluations() if c.check_name == "promotion_criteria_hold")
+    assert check.passed is False
+    assert "made again from the turns until then: differ: asr_mean" in str(check.description)
+    materialised = {event.asset_key for event in refused.get_asset_materialization_events()}
+    assert materialised == {MODEL}, "what comes after the blocking check did not run"
+    assert len(registry.versions()) > len(before), "the refused version is kept beside its verdict"
+    assert (registry.verdict(str(registry.candidate())) or {})["action"] == "refuse"
+    assert registry.champion() == champion
+    assert _scores_of_the_first_day(platform) == (0, None, None), "they were taken away to be made again"
+    assert platform.run_unpartitioned("score_job").success
+    rows, *versions = _scores_of_the_first_day(platform)
+    assert rows > 500
+    assert versions == [champion, champion]
+
+
+@contextmanager
+def _with_session_averages(platform: Platform) -> Iterator[None]:
+    """A leak in all published rows, mended afterwards; the first day loses its scores."""
+    same = "(m.session_date, m.session_id, m.k) = (s.session_date, s.session_id, s.k)"
+    change = f"update published.feature_session_prefix m set asr_mean = s.{{}} from governance.kept s where {same}"
+    with platform.pipeline.warehouse.connect() as connection:
+        connection.execute(
+            "create table governance.kept as select session_date, session_id, k, asr_mean as old, "
+            "avg(asr_now) over (partition by session_date, session_id) as mean from published.feature_session_prefix"
+        )
+        connection.execute(change.format("mean"))  # type: ignore[arg-type]
+    yield
+    with platform.pipeline.warehouse.connect() as connection:
+        connection.execute(change.format("old"))  # type: ignore[arg-type]
+        connection.execute("drop table governance.kept")
+        connection.execute("delete from governance.abandonment_scores where session_date = %s", [FIRST])
+
+
+def _scores_of_the_first_day(platform: Platform) -> tuple[int, str | None, str | None]:
+    with platform.as_reader() as connection:
+        found = connection.execute(
+            "select count(*), min(model_version), max(model_version) from certified.abandonment_scores "
+            "where session_date = %s",
+            [FIRST],
+        ).fetchone()
+    assert found is not None
+    return found
 
 
 def test_days_without_signal_give_no_model_and_leave_the_champion(platform: Platform, registry: Registry) -> None:

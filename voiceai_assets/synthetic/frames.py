@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -30,7 +31,9 @@ _LATENCIES = ("asr_ms", "llm_ms", "tts_ms", "total_ms")
 _OF_SESSION = ("session_date", "session_id", "user_id", "user_type", "channel", "region", "language", "module")
 
 
-def facts(config: WorldConfig, blocks: Sequence[Block], landmark_draws: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:
+def facts(
+    config: WorldConfig, blocks: Sequence[Block], landmark_draws: int = 0, landmark_from: int = 0
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """(turns, sessions) of the blocks; see ``world``.
 
     Raises:
@@ -49,25 +52,42 @@ def facts(config: WorldConfig, blocks: Sequence[Block], landmark_draws: int = 0)
     number = np.repeat([block.day.number for block in blocks], counts)
     frame = session_frame(config, sessions, number)
     of_turns = turn_frame(turns, frame)
-    return (with_oracles(config, blocks, of_turns, frame, landmark_draws) if landmark_draws else of_turns), frame
+    if not landmark_draws:
+        return of_turns, frame
+    return with_oracles(config, blocks, of_turns, frame, landmark_draws, landmark_from), frame
 
 
 def with_oracles(
-    config: WorldConfig, blocks: Sequence[Block], turns: pd.DataFrame, sessions: pd.DataFrame, draws: int
+    config: WorldConfig, blocks: Sequence[Block], turns: pd.DataFrame, sessions: pd.DataFrame, draws: int, first: int
 ) -> pd.DataFrame:
-    """The turns with what could be known at best (``oracle``) of how the session ends, and of both without frailty."""
-    turns = turns.assign(
-        true_landmark=np.concatenate([landmark(config, block, draws) for block in blocks]),
-    )
-    if not config.hazard.frailty and not config.hazard.day_shock:
-        return turns.assign(true_hazard_known=turns["true_hazard"], true_landmark_known=turns["true_landmark"])
+    """The turns with what could be known at best (``oracle``): of the end for whoever knows all, of both for others.
+
+    Args:
+        config: the world; with day shocks nothing is said of those who do not know all.
+        blocks: of the turns, in their order.
+        turns: of ``turn_frame``.
+        sessions: of ``session_frame``.
+        draws: futures of each turn.
+        first: number of the first day whose ends are simulated; NaN before.
+    """
+
+    def ends(at: int, *known_of_turn: Floats | None) -> Floats:
+        if blocks[at].day.number < first:
+            return np.full(len(blocks[at].turns.session), np.nan)
+        hazard, frailties = known_of_turn or (None, None)
+        return landmark(config, blocks[at], draws, hazard=hazard, frailties=frailties)
+
+    turns = turns.assign(true_landmark=np.concatenate([ends(at) for at in range(len(blocks))]))
     if config.hazard.day_shock:
         return turns
+    if not config.hazard.frailty:
+        return turns.assign(true_hazard_known=turns["true_hazard"], true_landmark_known=turns["true_landmark"])
     best = known(config.hazard, turns, sessions)
-    frailties = best.frailties(draws, np.random.default_rng(config.seed))
-    ends = np.cumsum([len(block.turns.session) for block in blocks])[:-1]
-    parts = zip(blocks, np.split(best.hazard, ends), np.split(frailties, ends), strict=True)
-    seen = [landmark(config, block, draws, 1, hazard=hazard, frailties=drawn) for block, hazard, drawn in parts]
+    bounds = np.cumsum([0, *(len(block.turns.session) for block in blocks)])
+    rng, seen = np.random.default_rng(config.seed), []
+    for at, (start, end) in enumerate(pairwise(bounds)):
+        part = best.of(slice(start, end))
+        seen.append(ends(at, part.hazard, part.frailties(draws, rng)))
     return turns.assign(true_hazard_known=best.hazard, true_landmark_known=np.concatenate(seen))
 
 

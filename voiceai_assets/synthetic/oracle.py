@@ -40,6 +40,10 @@ class Known:
     nodes: Floats
     if_stays: Floats
 
+    def of(self, rows: slice) -> Known:
+        """These turns."""
+        return Known(self.hazard[rows], self.nodes, self.if_stays[rows])
+
     def frailties(self, draws: int, rng: np.random.Generator) -> Floats:
         """So many draws of the frailty of who stays, for each turn. Shape (turns, draws)."""
         below = np.cumsum(self.if_stays, axis=1)

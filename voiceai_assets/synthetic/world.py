@@ -16,10 +16,11 @@ How to use it::
     world.config.hazard.asr_now              # true coefficients, on the logit and in the units of the features
 
 Truth in ``turns``: ``true_hazard`` (chance to give up before the next turn, knowing everything),
-``true_hazard_seen`` (the same knowing the session's columns but not frailty: the oracle for a model),
+``true_hazard_seen`` (the same knowing the session's columns but not frailty),
 ``true_transfer`` and ``true_complete`` (competing chances, each given that those before it did not happen); with
 ``landmark_draws`` also ``true_landmark`` (chance that the session ends abandoned, by simulation from the turn's
-state). In ``sessions``: ``true_outcome``, ``true_frailty``.
+state), and ``true_hazard_known`` and ``true_landmark_known`` (both knowing the columns of all the caller's sessions
+but not frailty: the bound for a model). In ``sessions``: ``true_outcome``, ``true_frailty``.
 
 A day depends on nothing but the configuration and its number. A caller has at most one session a day, and perhaps one
 more soon after having given up; no two of them overlap.
@@ -136,19 +137,22 @@ class World:
         return self.facts(number, number)[0]
 
     def facts(
-        self, first: int = 0, last: int | None = None, *, landmark_draws: int = 0
+        self, first: int = 0, last: int | None = None, *, landmark_draws: int = 0, landmark_from: int = 0
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
         """(turns, sessions) of days ``first`` to ``last``, with the columns of the certified facts, and truth.
 
         Args:
             first: number of a day.
             last: number of a day, included; the last one by default.
-            landmark_draws: simulated futures of each turn for ``true_landmark``; none by default.
+            landmark_draws: simulated futures of each turn for ``true_landmark``; none by default. An AUC of 20 draws
+                is too low by a tenth of its lift, one of 200 by a hundredth.
+            landmark_from: number of the first day whose futures are simulated; NaN before.
         """
         from voiceai_assets.synthetic.frames import facts
 
         days = range(first, self.config.days if last is None else last + 1)
-        return facts(self.config, [block for number in days for block in self.blocks(number)], landmark_draws)
+        blocks = [block for number in days for block in self.blocks(number)]
+        return facts(self.config, blocks, landmark_draws, landmark_from)
 
     # -- one block -----------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """Does a feature know what came later? Everything after turn k is changed, and the rows until k must stay the same.
 
-Belongs here: the audit of any function that makes a table. Does not belong here: what features there are.
+Belongs here: the audit of a table, and of any function that makes one. Does not belong here: what features there are.
 
 An alarm on the AUC finds only leaks that give nearly everything away. Whole-session averages lift the AUC at turn 1
 from .72 to .84 and stay below any sensible alarm; this finds them, the last-turn flag, and what is filled in later.
@@ -13,9 +13,58 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
+from voiceai_assets.models.abandonment.features import FINAL_OUTCOMES, KEYS, LABELS, prefix_table
+from voiceai_assets.models.abandonment.prefix import CATEGORICAL, NUMERIC
+from voiceai_assets.models.abandonment.training import text_of
+
 MakeTable = Callable[[pd.DataFrame, pd.DataFrame], pd.DataFrame]
 
+SAME = 1e-9  # between SQL and Python
+AUDITED_TURNS = (1, 3)
+
 _FLIPPED = {"abandoned": "completed", "completed": "abandoned", "transferred": "abandoned"}
+
+
+def leaks(table: pd.DataFrame, turns: pd.DataFrame, sessions: pd.DataFrame, timeout_minutes: int = 30) -> list[str]:
+    """Features of a training table that are not what the turns until then give.
+
+    Two steps. The table must be what ``prefix_table`` makes of these turns, so nothing else can have got into it; and
+    what that makes must not change with what comes later.
+
+    Args:
+        table: rows to learn from; those of sessions in ``turns`` are looked at.
+        turns: all turns of some sessions, as of ``certified.fact_voice_ai_turns``.
+        sessions: all sessions of their callers.
+        timeout_minutes: silence after which an inferred end was known.
+
+    Returns:
+        Names of features, and ``k`` where rows are missing or too many.
+    """
+    own = sessions[sessions["session_id"].isin(turns["session_id"])]
+
+    def make(turns: pd.DataFrame, sessions: pd.DataFrame) -> pd.DataFrame:
+        made = prefix_table(turns, sessions, timeout_minutes=timeout_minutes)
+        return made.drop(columns=[*LABELS, "final_outcome"])
+
+    knowing = {name for k in AUDITED_TURNS for name in features_that_know_more(make, turns, own, k)}
+    asked = table[table["session_id"].isin(own["session_id"]) & table["final_outcome"].isin(FINAL_OUTCOMES)]
+    return sorted(knowing | _not_the_same(asked, make(turns, sessions)))
+
+
+def _not_the_same(table: pd.DataFrame, made: pd.DataFrame) -> set[str]:
+    """Columns of two tables that differ; only sessions of the first are compared."""
+    keys = [*KEYS]
+    ours, theirs = (t.assign(session_date=t["session_date"].astype(str)) for t in (table, made))
+    theirs = theirs[theirs["session_id"].isin(ours["session_id"])]
+    ours, theirs = (t.sort_values(keys, ignore_index=True) for t in (ours, theirs))
+    if len(ours) != len(theirs) or not ours[keys].astype(str).equals(theirs[keys].astype(str)):
+        return {"k"}
+    numbers = {
+        name
+        for name in NUMERIC
+        if not np.allclose(ours[name].astype(float), theirs[name].astype(float), rtol=0, atol=SAME, equal_nan=True)
+    }
+    return numbers | {name for name in CATEGORICAL if text_of(ours[name]).tolist() != text_of(theirs[name]).tolist()}
 
 
 def features_that_know_more(make: MakeTable, turns: pd.DataFrame, sessions: pd.DataFrame, k: int) -> list[str]:
@@ -25,9 +74,9 @@ def features_that_know_more(make: MakeTable, turns: pd.DataFrame, sessions: pd.D
 
     Args:
         make: turns and sessions in, a table with ``session_id`` and ``k`` out; labels are to be left out of it.
-        turns: with ``session_id``, ``turn_number`` and whatever ``make`` reads.
+        turns: with ``session_id``, ``turn_number``, ``is_user_turn`` and whatever ``make`` reads.
         sessions: one row per session.
-        k: the turn.
+        k: the user turn.
     """
     last = sessions.sort_values("started_at").drop_duplicates("user_id", keep="last")["session_id"]
     before = _rows(make(turns, sessions), last, k)
@@ -43,18 +92,20 @@ def _rows(table: pd.DataFrame, last: pd.Series, k: int) -> pd.DataFrame:
 def _changed(turns: pd.DataFrame, last: pd.Series, k: int) -> pd.DataFrame:
     """Other values in every later turn, and one turn more at the end of every session that got to turn k."""
     rng = np.random.default_rng(k)
-    later = (turns["session_id"].isin(last) & (turns["turn_number"] > k)).to_numpy()
-    changed = turns.copy()
+    changed = turns.sort_values(["session_id", "turn_number"], ignore_index=True)
+    # by user turns: a platform that writes both sides of an exchange has two rows for each
+    so_far = changed["is_user_turn"].fillna(False).astype(bool).groupby(changed["session_id"]).cumsum()
+    later = (changed["session_id"].isin(last) & (so_far > k)).to_numpy()
     for name in ("asr_confidence", "intent_confidence"):
         changed.loc[later, name] = rng.uniform(size=later.sum())
     changed.loc[later, "total_ms"] = rng.integers(1, 9000, size=later.sum()).astype(float)
     changed.loc[later, "is_error_turn"] = ~changed.loc[later, "is_error_turn"].astype(bool)
     for name in ("user_type", "language", "channel", "region", "module"):
         changed.loc[later, name] = "changed"
-    own = changed[changed["session_id"].isin(last)].sort_values("turn_number")
-    ends = own.drop_duplicates("session_id", keep="last")
-    ends = ends[ends["turn_number"] >= k]
-    return pd.concat([changed, ends.assign(turn_number=ends["turn_number"] + 1, asr_confidence=0.5)])
+    is_end = changed["session_id"].isin(last) & ~changed["session_id"].duplicated(keep="last") & (so_far >= k)
+    ends = changed[is_end]
+    one_more = ends.assign(turn_number=ends["turn_number"] + 1, asr_confidence=0.5, is_user_turn=True)
+    return pd.concat([changed, one_more])
 
 
 def _ended_otherwise(sessions: pd.DataFrame, last: pd.Series) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 import psycopg
@@ -57,24 +58,56 @@ where p.session_date >= %(since)s
 order by p.session_date, p.session_id collate "C", p.k
 """
 )
+#: By a hash of the id: neither the first day nor the longest sessions, and the same ones each time.
+_AUDITED = """
+with audited as (
+    select session_date, session_id, user_id from certified.fact_voice_ai_sessions
+    where session_date >= %(since)s and final_outcome in ('abandoned', 'completed', 'transferred')
+    order by md5(session_id), session_date limit %(count)s
+)
+"""
+_AUDITED_TURNS = (
+    _AUDITED
+    + """
+select t.* from certified.fact_voice_ai_turns t
+join audited using (session_date, session_id)
+"""
+)
+_AUDITED_SESSIONS = (
+    _AUDITED
+    + """
+select s.session_date, s.session_id, s.user_id, s.started_at, s.ended_at, s.final_outcome, s.outcome_basis
+from certified.fact_voice_ai_sessions s
+where s.user_id in (select a.user_id from audited a) or (s.session_date, s.session_id) in (
+    select a.session_date, a.session_id from audited a
+)
+"""
+)
 
 
 @dataclass(frozen=True)
 class CertifiedDays:
-    """Prefix rows of the live certified versions with outcomes, and what each day was published as."""
+    """Prefix rows of the live certified versions with outcomes, and what each day was published as.
+
+    ``audit``: turns of some sessions and all sessions of their callers, of the same moment, for ``audit.leaks``.
+    """
 
     table: pd.DataFrame
+    audit: tuple[pd.DataFrame, pd.DataFrame] | None
     observed_until: pd.Timestamp
     versions: Mapping[str, Mapping[str, str]]
 
 
-def read_certified_days(reader: Address, last_days: int | None = None, *, timeout_minutes: int = 30) -> CertifiedDays:
+def read_certified_days(
+    reader: Address, last_days: int | None = None, *, timeout_minutes: int = 30, audited: int = 0
+) -> CertifiedDays:
     """Read all certified days, or the last so many of them, in one snapshot.
 
     Args:
         reader: where ``bi_reader`` finds the warehouse.
         last_days: days with sessions, counted from the last one. History is taken from all days.
         timeout_minutes: silence after which an inferred end was known, of sources without a time of their own.
+        audited: sessions whose turns are read as well; which ones, their ids decide.
 
     Returns:
         ``table`` as of ``features.prefix_table`` with ``started_at``, sessions in progress included (their labels mean
@@ -101,11 +134,24 @@ def read_certified_days(reader: Address, last_days: int | None = None, *, timeou
         assert cursor.description is not None
         assert ended is not None
         table = pd.DataFrame(cursor.fetchall(), columns=[column.name for column in cursor.description])
+        audit = _audit(connection, min(day for day, *_ in days), audited) if audited else None
     return CertifiedDays(
         table=_typed(table),
+        audit=audit,
         observed_until=pd.Timestamp(ended[0]),
         versions={day: {"version": version, "certificate": sha} for day, version, sha in sorted(days)},
     )
+
+
+def _audit(
+    connection: psycopg.Connection[tuple[Any, ...]], since: str, count: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    frames = []
+    for query in (_AUDITED_TURNS, _AUDITED_SESSIONS):
+        cursor = connection.execute(query, {"since": since, "count": count})
+        assert cursor.description is not None
+        frames.append(pd.DataFrame(cursor.fetchall(), columns=[column.name for column in cursor.description]))
+    return frames[0], frames[1]
 
 
 def _typed(table: pd.DataFrame) -> pd.DataFrame:

@@ -6,7 +6,7 @@ Dagster.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -21,6 +21,7 @@ from voiceai_assets.models.abandonment.measures import (
     Estimate,
     Floats,
     UserBootstrap,
+    corrected,
     weighted_calibration_error,
     weighted_slope,
 )
@@ -75,23 +76,28 @@ class Contest:
         }
 
 
-def compete(table: pd.DataFrame, config: TrainingConfig, champion: ModelVersion | None) -> Contest:
+def compete(
+    table: pd.DataFrame, config: TrainingConfig, champion: ModelVersion | None, leaks: Sequence[str] | None = None
+) -> Contest:
     """Train both kinds, choose the candidate, gather the evidence and decide.
 
     Args:
         table: mature rows, sessions in progress included.
         config: ``kind`` is set here.
         champion: the version that scores now.
+        leaks: what ``audit.leaks`` found of the table; None where nobody looked, and then nothing is promoted.
 
     Raises:
         NotEnoughData: as ``training.train``.
     """
     # trees wake all cores for each prediction, which takes longer than the prediction where others use them
     with threadpool_limits(limits=1):
-        return _compete(table, config, champion)
+        return _compete(table, config, champion, leaks)
 
 
-def _compete(table: pd.DataFrame, config: TrainingConfig, champion: ModelVersion | None) -> Contest:
+def _compete(
+    table: pd.DataFrame, config: TrainingConfig, champion: ModelVersion | None, leaks: Sequence[str] | None
+) -> Contest:
     kinds: tuple[Kind, ...] = ("logistic", "boosting")
     results = {kind: train(table, replace(config, kind=kind)) for kind in kinds}
     logistic, boosting = results["logistic"], results["boosting"]
@@ -113,7 +119,7 @@ def _compete(table: pd.DataFrame, config: TrainingConfig, champion: ModelVersion
         candidate=candidate,
         evidence=gather(result, table),
         odds={head: coefficients(parts.earlier, logistic.schema, head) for head in HEADS},
-        decision=decide(result, theirs),
+        decision=decide(result, theirs, leaks),
         champion={} if theirs is None else _calibration(result, theirs),
         drift=drift.stability(then, parts.later),
         drift_reference=reference,
@@ -127,6 +133,6 @@ def _calibration(result: TrainingResult, predicted: Mapping[str, Floats]) -> dic
         values: Floats = np.asarray(predicted[head])
         found[head] = Calibration(
             slope=bootstrap.estimate(weighted_slope(outcomes.events, values)),
-            ece=bootstrap.estimate(weighted_calibration_error(outcomes.events, values, config.bins)),
+            ece=corrected(bootstrap.estimate(weighted_calibration_error(outcomes.events, values, config.bins))),
         )
     return found

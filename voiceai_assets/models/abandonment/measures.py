@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -70,18 +70,20 @@ class UserBootstrap:
         value = measure(np.ones(len(self.units)))
         if not math.isfinite(value):
             return Estimate(None, None, None)
-        values = np.array([measure(drawn[self.units].astype(np.float64)) for drawn in self._drawn])
+        drawn = _drawn(self.count or int(self.units.max()) + 1, self.resamples, self.seed)
+        values = np.array([measure(one[self.units].astype(np.float64)) for one in drawn])
         usable = values[np.isfinite(values)]
         if len(usable) < max(1, USABLE_RESAMPLES * self.resamples):
             return Estimate(float(value), None, None)
         low, high = np.percentile(usable, [2.5, 97.5])
         return Estimate(float(value), float(low), float(high))
 
-    @cached_property
-    def _drawn(self) -> Integers:
-        """How often each unit was drawn. Shape (resamples, units)."""
-        rng, count = np.random.default_rng(self.seed), self.count or int(self.units.max()) + 1
-        return np.stack([np.bincount(rng.integers(count, size=count), minlength=count) for _ in range(self.resamples)])
+
+@lru_cache(maxsize=4)  # the slices of an evaluation ask again and again
+def _drawn(count: int, resamples: int, seed: int) -> Integers:
+    """How often each of ``count`` units is drawn. Shape (resamples, units)."""
+    rng = np.random.default_rng(seed)
+    return np.stack([np.bincount(rng.integers(count, size=count), minlength=count) for _ in range(resamples)])
 
 
 def weighted_auc(events: Integers, scores: Floats) -> Callable[[Floats], float]:

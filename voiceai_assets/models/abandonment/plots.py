@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import astuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -108,13 +109,12 @@ def _hazards(
     axis: Axes, hazards: Sequence[TurnHazard], colour: str, shift: float = 0.0, label: str | None = None
 ) -> None:
     """A point and its interval for each turn."""
-    for turn in hazards:
-        found = turn.hazard
-        if found.value is not None and found.low is not None and found.high is not None:
-            at = turn.k + shift
-            axis.plot([at, at], [found.low, found.high], color=MUTED if label is None else colour, linewidth=2)
-            axis.plot([at], [found.value], color=colour, marker="o", markersize=5, label=label)
-            label = f"_{label}" if label and not label.startswith("_") else label  # one entry in the legend
+    known = [(turn.k + shift, *astuple(turn.hazard)) for turn in hazards if turn.hazard.low is not None]
+    if known:
+        at, value, low, high = np.array(known, dtype=np.float64).T
+        ends = np.maximum([value - low, high - value], 0)
+        line = MUTED if label is None else colour
+        axis.errorbar(at, value, yerr=ends, fmt="o", color=colour, ecolor=line, elinewidth=2, markersize=5, label=label)
 
 
 def incidence_png(evidence: Evidence) -> bytes:
