@@ -1,10 +1,11 @@
-"""The feature store on real calls: the mart, the function for a session while it goes on, and what neither may know."""
+"""The feature store on real and generated calls: the mart, the function for a session, and what neither may know."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import jinja2
@@ -18,6 +19,10 @@ from voiceai_assets.models.abandonment.certified import CertifiedDays, read_cert
 from voiceai_assets.models.abandonment.features import prefix_table
 from voiceai_assets.models.abandonment.prefix import CATALOGUE, CATEGORICAL, NUMERIC, Turn, prefix_features
 from voiceai_assets.settings import REPOSITORY
+from voiceai_assets.synthetic.config import MODULES, WorldConfig
+from voiceai_assets.synthetic.generate import write_all
+from voiceai_assets.synthetic.sources import SOURCES
+from voiceai_assets.synthetic.world import World as SyntheticWorld
 
 MART = REPOSITORY / "dbt_project" / "models" / "marts" / "features" / "feature_session_prefix.sql"
 DAYS = ("2013-03-22", "2013-03-25")
@@ -28,10 +33,15 @@ pytestmark = pytest.mark.timeout(900)  # the shared world is made in the first t
 
 @pytest.fixture(scope="module")
 def calls(dstc2: Path) -> Iterator[World]:
-    """Four days of real calls, certified."""
+    """Four days of real calls and of generated ones, certified.
+
+    The generated callers speak four languages, type or talk, come back, and some leave without a word.
+    """
     folder = Path(tempfile.mkdtemp(prefix="voiceai-test-"))
     world = World(folder / "home")
-    world.land_copies(*sorted(dstc2.glob("*.jsonl"))[:4])
+    made = WorldConfig(first_day=date.fromisoformat(DAYS[0]), days=4, users=150, sessions_per_day=80, undeclared=0.3)
+    generated = write_all(SyntheticWorld(made), SOURCES["canonical"], folder / "generated")
+    world.land_copies(*sorted(dstc2.glob("*.jsonl"))[:4], *generated)
     assert world.run(*DAYS).success
     yield world
     world.close()
@@ -60,14 +70,11 @@ def _same(left: pd.DataFrame, right: pd.DataFrame) -> None:
     for name in NUMERIC:
         np.testing.assert_allclose(left[name].astype(float), right[name].astype(float), rtol=0, atol=1e-9, err_msg=name)
     for name in (*CATEGORICAL, "user_id"):
-        assert (
-            left[name].where(left[name].notna(), None).tolist() == right[name].where(right[name].notna(), None).tolist()
-        )
+        texts, expected = (frame[name].astype(object).where(frame[name].notna(), None) for frame in (left, right))
+        assert texts.tolist() == expected.tolist(), name
 
 
-def test_the_mart_and_python_agree_on_every_turn_of_real_calls(
-    days: CertifiedDays, facts: tuple[pd.DataFrame, pd.DataFrame]
-) -> None:
+def test_the_mart_and_python_agree_on_every_turn(days: CertifiedDays, facts: tuple[pd.DataFrame, pd.DataFrame]) -> None:
     table = prefix_table(*facts)
     ended = days.table[days.table["final_outcome"] != "in_progress"]
     assert len(table) == len(ended) > 3500
@@ -77,6 +84,14 @@ def test_the_mart_and_python_agree_on_every_turn_of_real_calls(
     assert left["label_hazard"].tolist() == right["label_hazard"].tolist()
     assert left["label_landmark"].tolist() == right["label_landmark"].tolist()
     assert (left["earlier_sessions"] > 0).mean() > 0.2, "callers return here: history must have been compared, too"
+    generated = left[left["module"].isin(MODULES)]
+    assert len(generated) > 700
+    for name, values in (("language", 4), ("user_type", 2), ("channel", 3), ("region", 2), ("module", 4)):
+        assert generated[name].nunique() == values, name
+    assert generated["asr_now"].isna().any(), "who types is not heard"
+    assert (generated["errors_in_row"] >= 2).any()
+    assert generated["earlier_abandoned_share"].between(0.01, 0.99).any()
+    assert (facts[1]["outcome_basis"] == "inferred").any(), "an inferred end is known later, which history depends on"
 
 
 def test_a_session_replayed_turn_by_turn_gets_the_rows_of_the_mart(

@@ -1,4 +1,4 @@
-"""Minutes of simulation: how often the claim is made where it holds and where it does not, and true coefficients."""
+"""Minutes of simulation: how often the claim is made where it holds and where it does not."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ import pytest
 from scipy.special import expit, rel_entr
 from threadpoolctl import threadpool_limits
 
-from voiceai_assets.models.abandonment.coefficients import coefficients
-from voiceai_assets.models.abandonment.encoding import Schema
 from voiceai_assets.models.abandonment.evidence import claim
 from voiceai_assets.models.abandonment.features import prefix_table
 from voiceai_assets.models.abandonment.training import TrainingConfig, train
@@ -48,7 +46,7 @@ STRONGER = {
     "errors": replace(_BASE, base=-3.0, asr_now=-2.2, asr_mean=-1.2, error_now=1.0, errors_in_row=0.6),
     "latency": replace(_BASE, base=-2.7, asr_now=-2.2, asr_mean=-1.2, log_latency=2.4),
     "position": replace(_BASE, base=-3.2, asr_now=-2.2, asr_mean=-1.2, turn=0.35),
-    "user": replace(_BASE, base=-3.1, asr_now=-2.2, asr_mean=-1.2, first_time=1.1, rural=0.8),
+    "user": replace(_BASE, base=-3.3, asr_now=-2.2, asr_mean=-1.2, first_time=1.3, rural=1.0),
     "user by far": replace(_BASE, base=-3.3, asr_now=-1.0, asr_mean=-0.5, first_time=1.5, rural=1.0),
 }
 
@@ -86,32 +84,3 @@ def test_the_claim_is_never_made_where_another_group_is_stronger(stronger: str) 
     print(stronger, Counter(found))
     assert "true" not in found
     assert found.count("false") >= 4, "and it is not for want of power"
-
-
-def test_the_true_coefficients_are_found() -> None:
-    config = linear(users=30_000, days=30, sessions_per_day=2500, seed=9)
-    table = prefix_table(*World(config).facts())
-    names = ("asr_now", "asr_mean", "error_now", "errors_in_row", "log_latency", "k")
-    schema = Schema(names, {"user_type": ("returning", "first_time")})
-    spread = {name: table[name].std(ddof=0) for name in names} | {"user_type = first_time": 1.0}
-    found = {
-        c.name: (np.log(c.odds_ratio) / spread[c.name], np.log([c.low, c.high]) / spread[c.name])
-        for c in coefficients(table, schema, "hazard")
-    }
-    truth = {
-        "asr_now": config.hazard.asr_now,
-        "asr_mean": config.hazard.asr_mean,
-        "error_now": config.hazard.error_now,
-        "errors_in_row": config.hazard.errors_in_row,
-        "log_latency": config.hazard.log_latency,
-        "k": config.hazard.turn,
-        "user_type = first_time": config.hazard.first_time,
-    }
-    for name, true in truth.items():
-        value, (low, high) = found[name]
-        standard_error = (high - low) / (2 * 1.96)
-        assert abs(value - true) <= 3 * standard_error, name
-        print(name, true, value, standard_error)
-    # both are lines of the same confidence: what they do together is known best
-    together = found["asr_now"][0] + found["asr_mean"][0]
-    assert together == pytest.approx(config.hazard.asr_now + config.hazard.asr_mean, rel=0.03)
