@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -139,12 +143,68 @@ def test_a_champion_that_cannot_be_loaded_leaves_the_one_before_in_place(trained
     assert champion.current().version == before
 
 
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def test_the_command_serves_changes_over_and_ends_when_told_to(trained: Registry) -> None:
+    """As a process of its own: two clients ask while the champion changes, then SIGTERM comes in the middle of it."""
+    first = str(trained.champion())
+    second = next(version for version in trained.versions() if version != first)
+    port = _free_port()
+    surroundings = {**os.environ, "VOICEAI_HOME": str(trained.models.parent), "VOICEAI_SCORING_PORT": str(port)}
+    server = subprocess.Popen([sys.executable, "-m", "voiceai_assets.cli", "serve-model"], env=surroundings)
+    seen: list[tuple[int, str]] = []
+    enough = threading.Event()
+
+    def ask() -> None:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+            while not enough.is_set():
+                answer = client.post("/score", json={"turns": [SAID] * 3})
+                seen.append((answer.status_code, answer.json().get("model_version")))
+
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+            health = _until_healthy(client, server)
+            assert health == {"status": "ok", "model_version": first}
+            clients = [threading.Thread(target=ask) for _ in range(2)]
+            for one in clients:
+                one.start()
+            trained.set_champion(second)
+            until = time.monotonic() + 20
+            while client.get("/health").json()["model_version"] != second and time.monotonic() < until:
+                time.sleep(0.05)
+            enough.set()
+            for one in clients:
+                one.join()
+        server.send_signal(signal.SIGTERM)
+        status = server.wait(timeout=20)
+    finally:
+        enough.set()
+        server.kill()
+        server.wait()
+        trained.set_champion(first)
+    assert {code for code, _ in seen} == {200}, "no request is dropped"
+    assert {version for _, version in seen} == {first, second}
+    assert status in (0, -signal.SIGTERM), "told to end, it ends, and not by a crash"
+
+
+def _until_healthy(client: httpx.Client, server: subprocess.Popen[bytes]) -> dict[str, str]:
+    until = time.monotonic() + 60
+    while time.monotonic() < until and server.poll() is None:
+        try:
+            return dict(client.get("/health").json())
+        except httpx.ConnectError:
+            time.sleep(0.1)
+    raise AssertionError(f"the service did not start (exit status {server.poll()})")
+
+
 def test_an_exchange_of_versions_under_load_drops_no_request(trained: Registry) -> None:
     first = str(trained.champion())
     second = next(version for version in trained.versions() if version != first)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = _free_port()
     server = uvicorn.Server(
         uvicorn.Config(
             create_service(Champion(trained, every_seconds=0.02)), host="127.0.0.1", port=port, log_level="error"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import dagster as dg
 import numpy as np
 import pandas as pd
 import pytest
 
-from voiceai_assets.assets.abandonment import AUDITED_SESSIONS
+from voiceai_assets.assets.abandonment import AUDITED_SESSIONS, check_results
 from voiceai_assets.models.abandonment.audit import features_that_know_more, leaks
 from voiceai_assets.models.abandonment.card import card_markdown
 from voiceai_assets.models.abandonment.contest import Contest, compete
@@ -18,6 +19,7 @@ from voiceai_assets.models.abandonment.measures import Estimate
 from voiceai_assets.models.abandonment.plots import pictures
 from voiceai_assets.models.abandonment.prefix import NUMERIC
 from voiceai_assets.models.abandonment.promotion import decide, is_in_range
+from voiceai_assets.models.abandonment.registry import ModelVersion, Registry
 from voiceai_assets.models.abandonment.training import TrainingConfig, TrainingResult, train
 from voiceai_assets.synthetic.config import WorldConfig, curved, linear, null_asr
 from voiceai_assets.synthetic.world import World
@@ -250,6 +252,47 @@ def test_a_model_that_fails_one_kind_of_caller_is_refused(good: TrainingResult) 
     decision = decide(replace(good, heads=heads), champion, [])
     assert decision.action == "refuse"
     assert "hazard, region rural: AUC -" in decision.because
+
+
+# -- the champion, watched by the weekly training ----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def champion(straight_contest: Contest, tmp_path_factory: pytest.TempPathFactory) -> ModelVersion:
+    registry = Registry(tmp_path_factory.mktemp("models"))
+    return registry.load(registry.save(straight_contest.result, {}, "rev1", straight_contest.as_dict()))
+
+
+def _weekly_checks(champion: ModelVersion, **changes: object) -> dict[str, dg.AssetCheckResult]:
+    """What a training on other callers says of the champion."""
+    world = linear(users=1500, days=8, sessions_per_day=250, seed=7, **changes)
+    contest = compete(prefix_table(*_facts(world)), replace(QUICK, resamples=20), champion, [])
+    return {str(found.check_name): found for found in check_results(contest)}
+
+
+def test_callers_as_before_raise_no_alarm(champion: ModelVersion) -> None:
+    found = _weekly_checks(champion)
+    assert found["features_have_not_drifted"].passed
+    assert found["features_have_not_drifted"].description == "stable"
+    assert found["champion_is_still_calibrated"].passed
+    assert found["champion_is_still_calibrated"].description == "hazard: True, landmark: True"
+
+
+def test_a_planted_drift_is_named_and_the_champion_is_no_longer_calibrated(champion: ModelVersion) -> None:
+    """Everybody is understood worse, and less patient than the same confidence said before."""
+    before = linear()
+    found = _weekly_checks(
+        champion,
+        speech=replace(before.speech, base=before.speech.base - 0.8),
+        hazard=replace(before.hazard, base=before.hazard.base + 0.8),
+    )
+    drifted = found["features_have_not_drifted"]
+    assert (drifted.passed, drifted.severity, drifted.description) == (False, dg.AssetCheckSeverity.WARN, "act")
+    worst = drifted.metadata["psi"].value.records[0].data
+    assert worst["feature"].startswith("asr_")
+    assert worst["psi"] > 0.2
+    assert not found["champion_is_still_calibrated"].passed
+    assert "hazard: False" in str(found["champion_is_still_calibrated"].description)
 
 
 # -- card --------------------------------------------------------------------------------------------------------------

@@ -153,7 +153,7 @@ def abandonment_model_asset() -> dg.AssetsDefinition:
                 **{name.removesuffix(".png").replace("_", " "): _picture(png) for name, png in pictures.items()},
                 "metrics": measures,
             },
-            check_results=_check_results(contest),
+            check_results=check_results(contest),
             data_version=dg.DataVersion(version),
         )
 
@@ -250,7 +250,7 @@ def _picture(png: bytes) -> dg.MetadataValue:
     return dg.MetadataValue.md(f"![](data:image/png;base64,{base64.b64encode(png).decode()})")
 
 
-def _check_results(contest: Any) -> list[dg.AssetCheckResult]:
+def check_results(contest: Any) -> list[dg.AssetCheckResult]:
     """The verdict as the blocking check, and what is watched beside it."""
     from voiceai_assets.models.abandonment import drift, promotion
 

@@ -26,9 +26,6 @@ from voiceai_assets.models.abandonment.training import HEADS, units_of
 
 MOST_DEVIATIONS = 3.29  # two-sided, p = .001
 LARGEST_ERROR = 0.10  # of what was expected
-#: What is known of callers from before grows with the age of the platform, and an alarm every day says nothing. What
-#: comes of it shows in the calibration.
-_GROWS_ANYHOW = frozenset({"earlier_sessions", "earlier_abandoned_share"})
 
 
 @dataclass(frozen=True)
@@ -97,8 +94,7 @@ def watch(
 
 
 def _day(day: Any, rows: pd.DataFrame, ripe: pd.DataFrame, reference: Mapping[str, Any]) -> WatchedDay:
-    found = drift.stability(reference, rows) if reference else {}
-    indices = {name: psi for name, psi in found.items() if name not in _GROWS_ANYHOW}
+    indices = drift.stability(reference, rows) if reference else {}
     worst = max(indices, key=lambda name: indices[name], default=None)
     caller = units_of(ripe)
     users = len(np.unique(caller))
