@@ -20,7 +20,7 @@ from tests.unit.reading import Read, read
 from voiceai_assets.adapters import ADAPTERS
 from voiceai_assets.cli.app import app
 from voiceai_assets.privacy.redaction import redact
-from voiceai_assets.synthetic.config import Effect, Experiment, Outage, Population, Texts, Variant, WorldConfig
+from voiceai_assets.synthetic.config import Effect, Experiment, Outage, Population, Release, Texts, Variant, WorldConfig
 from voiceai_assets.synthetic.generate import Delivery, generate, write_all
 from voiceai_assets.synthetic.sources import SOURCES, canonical, converza
 from voiceai_assets.synthetic.sources.base import Piece
@@ -110,6 +110,24 @@ def test_canonical_turns_are_the_turns_of_the_world(facts: tuple[pd.DataFrame, p
     )
     variant = both["session_id"].map(sessions.set_index("session_id")["variant_greeting"])
     assert (both["experiment_variant"] == variant).all()
+
+
+def test_a_spoken_reply_says_how_it_was_spoken(tmp_path: Path) -> None:
+    config = replace(CONFIG, releases=(Release(0, "dialogue-1.4"), Release(1, "dialogue-1.5")))
+    write_all(World(config), SOURCES["canonical"], tmp_path)
+    turns = pd.DataFrame(rows_of("canonical", tmp_path)["turns"].rows)
+    spoken, typed = (turns[turns["channel"].eq("voice") == is_spoken] for is_spoken in (True, False))
+    settings = ["tts_provider", "tts_voice", "tts_rate", "tts_pitch", "tts_style", "audio_encoding"]
+    assert len(typed) > 0
+    assert spoken[settings].notna().all().all()
+    assert typed.reindex(columns=settings).isna().all().all()
+    voices = spoken.groupby("language")["tts_voice"].nunique()
+    assert voices.to_dict() == dict.fromkeys(("en", "fr", "rw", "sw"), 1)
+    rates = spoken.groupby("model_version")["tts_rate"].unique()
+    assert {version: list(found) for version, found in rates.items()} == {
+        "dialogue-1.4": ["1.0"],
+        "dialogue-1.5": ["1.1"],
+    }
 
 
 def test_each_file_holds_its_own_day_and_calls_go_on_in_the_next(tmp_path: Path) -> None:

@@ -106,7 +106,26 @@ def of_session(config: WorldConfig, block: Block) -> Table:
         "flow_version": Coded((str(block.day.release + 1),), same),
         "model_version": Coded((config.releases[block.day.release].version,), same),
         "deployment_id": Coded((f"release-{block.day.release + 1}",), same),
+        **_synthesis(block),
         **_experiment(config, block),
+    }
+
+
+def _synthesis(block: Block) -> Table:
+    """How replies are spoken: a voice for each language, quicker from the second release on; null where all is typed.
+
+    Of the session and not of the turn, so that it is spelled once a session.
+    """
+    s, later = block.sessions, min(block.day.release, 1)
+    is_spoken = s.channel == CHANNELS.index("voice")
+    same = np.where(is_spoken, 0, -1)
+    return {
+        "tts_provider": Coded(("alto", "breve"), np.where(is_spoken, s.language % 2, -1)),
+        "tts_voice": Coded(tuple(f"{language}-warm-1" for language in LANGUAGES), np.where(is_spoken, s.language, -1)),
+        "tts_rate": Coded(("1.0", "1.1"), np.where(is_spoken, later, -1)),
+        "tts_pitch": Coded(("+0st",), same),
+        "tts_style": Coded(("friendly", "calm"), np.where(is_spoken, s.is_first, -1)),
+        "audio_encoding": Coded(("mulaw",), same),
     }
 
 
