@@ -14,7 +14,6 @@ import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from psycopg.rows import dict_row
 
 from tests.conftest import SHARED_DATA
 from tests.integration import grains, slow_path
+from tests.integration.slow_path_turns import SHARES, percentile
 from tests.integration.world import World, session
 from voiceai_assets.assets.dbt import dbt_executable
 from voiceai_assets.cli.tools import write_docs
@@ -45,7 +45,6 @@ CALLS = ("2013-03-22", "2013-03-23")
 TABLES = ("2025-01-01", "2025-01-10")
 MADE = ("2026-08-01", "2026-08-09")
 LAST = "2026-08-10"
-SHARES = {"p50_ms": (1, 2), "p90_ms": (9, 10), "p95_ms": (19, 20), "p99_ms": (99, 100)}
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +111,11 @@ def _made() -> dict[str, list[dict[str, Any]]]:
         ),
         "mixed": session("mixed", "2026-08-03T06:00", 3, user_id="learner", module="english"),
         "open": session("open", "2026-08-09T20:00", 2),
+        # whose region stands in the list of users alone, or in both: before and after a move, and when they have left
+        "said": session("said", "2026-08-02T07:00", 1, user_id="stays", region="urban"),
+        "listed": session("listed", "2026-08-02T08:00", 1, user_id="leaves"),
+        "not moved yet": session("not moved yet", "2026-08-03T08:00", 1, user_id="moves"),
+        "no longer listed": session("no longer listed", "2026-08-06T08:00", 1, user_id="leaves"),
         # every column of a session says something
         "rich": session(
             "rich", "2026-08-05T07:00", 4, region="rural", disability="visual", language="rw", user_type="first_time",
@@ -134,6 +138,12 @@ def _made() -> dict[str, list[dict[str, Any]]]:
 
 
 MADE_SESSIONS = _made()
+#: Day of August on which a list of users was exported -> user -> region.
+LISTS = {
+    1: {"stays": "rural", "moves": "rural", "leaves": "urban"},
+    4: {"stays": "rural", "moves": "urban", "leaves": "urban"},
+    5: {"stays": "rural", "moves": "rural"},
+}
 TABLES_MADE = {
     "sessions": {
         "sessions-2026-08-03.csv": [
@@ -156,11 +166,7 @@ TABLES_MADE = {
     },
     "users": {
         f"users-2026-08-0{day}.csv": [{"user_id": who, "region": region} for who, region in people.items()]
-        for day, people in {
-            1: {"stays": "rural", "moves": "rural", "leaves": "urban"},
-            3: {"stays": "rural", "moves": "urban", "leaves": "urban"},
-            5: {"stays": "rural", "moves": "rural"},
-        }.items()
+        for day, people in LISTS.items()
     },
 }  # fmt: skip
 
@@ -169,11 +175,6 @@ def read(world: World, sql: str, *parameters: Any) -> list[dict[str, Any]]:
     """As bi_reader: what a dashboard would get."""
     with world.as_reader() as connection, connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(sql, parameters).fetchall()  # type: ignore[arg-type]  # literals below
-
-
-def percentile(values: list[int], share: tuple[int, int]) -> int | None:
-    """The smallest value at or below which that share of the values lies."""
-    return sorted(values)[math.ceil(Fraction(*share) * len(values)) - 1] if values else None
 
 
 # -- sessions, column by column ----------------------------------------------------------------------------------------
@@ -187,7 +188,10 @@ def slow_sessions(platform: World) -> dict[str, dict[str, Any]]:
     """What the sessions of dstc2 and the small ones are, of which no other table speaks."""
     landed = [json.loads(line) for path in platform.landing.glob("*.jsonl") for line in path.read_text().splitlines()]
     alone = [row for row in landed if row["session_id"] not in {"mixed", "of the next day"}]
-    return slow_path.sessions(alone, load_pseudonymiser(platform.settings))
+    users = {
+        date(2026, 8, day): {who: {"region": region} for who, region in people.items()} for day, people in LISTS.items()
+    }
+    return slow_path.sessions(alone, load_pseudonymiser(platform.settings), slow_path.Elsewhere(users=users))
 
 
 def test_every_column_of_every_session_is_what_its_turns_say(
@@ -204,6 +208,8 @@ def test_every_column_of_every_session_is_what_its_turns_say(
         wanted = slow_sessions[row["session_id"]]
         assert found.keys() == wanted.keys()
         assert {n: (v, wanted[n]) for n, v in found.items() if v != wanted[n]} == {}, row["session_id"]
+    listed = ("said", "listed", "not moved yet", "no longer listed")
+    assert [slow_sessions[name]["region"] for name in listed] == ["urban", "urban", "rural", None]
 
 
 def test_daily_sums_are_the_sums_of_those_sessions(platform: World, slow_sessions: dict[str, dict[str, Any]]) -> None:
@@ -659,8 +665,8 @@ def test_versions_of_a_user_follow_the_exports(platform: World) -> None:
     )
     assert {(names[row["user_id"]], *list(row.values())[1:]) for row in found} == {
         ("stays", "rural", "2026-08-01", None, True),
-        ("moves", "rural", "2026-08-01", "2026-08-03", False),
-        ("moves", "urban", "2026-08-03", "2026-08-05", False),
+        ("moves", "rural", "2026-08-01", "2026-08-04", False),
+        ("moves", "urban", "2026-08-04", "2026-08-05", False),
         ("moves", "rural", "2026-08-05", None, True),
         ("leaves", "urban", "2026-08-01", "2026-08-05", False),
     }
