@@ -13,11 +13,14 @@ from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import Any
 
+from tests.integration.slow_path_turns import percentile
+
 Row = dict[str, Any]
 Key = tuple[Any, ...]
 Conversations = dict[tuple[date, str], Row]
 
 CONVERSATION = ("conversation_started", "message_sent", "flow_completed", "user_dropped_off")
+RATIOS = ("acceptance_rate", "edits_per_accepted")
 DEFAULT_STEPS = 3  # dbt_project/seeds/flow_funnel_steps.csv
 
 
@@ -280,3 +283,36 @@ def histogram(events: Iterable[Row], name: str) -> Counter[Key]:
         for named, _, e in by_experiment(events)
         for value in whole_numbers([e], name)
     )
+
+
+def performance(events: Iterable[Row]) -> dict[Key, Row]:
+    """Experiment and variant -> experiment_performance, of the variants that events name."""
+    groups = defaultdict(list)
+    for named, is_first, e in by_experiment(events):
+        groups[named].append((is_first, e))
+    found = {}
+    for named, rows in groups.items():
+        sums = measures(rows)
+        offered = max(sums["offered_count"], sums["accepted_count"] + sums["rejected_count"])
+        edited = sums["accepted_event_with_edits_count"]
+        took = sorted(whole_numbers((e for _, e in rows), "latency_ms"))
+        found[named] = {
+            **{name: sums[name] for name in ("event_count", "accepted_count", "token_count", "cost_usd")},
+            "acceptance_denominator": offered,
+            "acceptance_rate": _ratio(sums["accepted_count"], offered),
+            "edits_per_accepted": _ratio(sums["accepted_edit_count"], edited),
+            **{f"latency_p{share}_ms": percentile(took, (share, 100)) for share in (50, 95, 99)},
+        }
+    return {named: row for named, row in found.items() if None not in named}
+
+
+def _ratio(numerator: int, denominator: int) -> Decimal | None:
+    return round(Decimal(numerator) / denominator, 12) if denominator else None
+
+
+def with_short_ratios(rows: Mapping[Key, Row]) -> dict[Key, Row]:
+    """The same with quotients to twelve digits, as ``performance`` gives them: a server may divide further."""
+    return {
+        key: row | {name: row[name] if row[name] is None else round(row[name], 12) for name in RATIOS}
+        for key, row in rows.items()
+    }

@@ -17,6 +17,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from tests.integration.slow_path import ERRORS
+
 Row = Mapping[str, Any]
 Key = tuple[Any, ...]
 #: Component -> whether a turn could have been timed: recognition hears callers, the others answer them.
@@ -262,3 +264,56 @@ def module_usage(of_sessions: Mapping[Key, Row]) -> dict[Key, dict[str, Any]]:
         }
         for key, found in groups.items()
     }
+
+
+def durations(sessions: Iterable[Row]) -> dict[Key, dict[str, Any]]:
+    """Day and source -> session_duration_daily: whole seconds, rounded up, but the sum."""
+    took = defaultdict(list)
+    for session in sessions:
+        if session["duration_seconds"] is not None:
+            took[session["session_date"], session["source"]].append(session["duration_seconds"])
+    return {
+        key: {
+            "timed_session_count": len(seconds),
+            "p50_seconds": percentile([math.ceil(value) for value in seconds], (1, 2)),
+            "p90_seconds": percentile([math.ceil(value) for value in seconds], (9, 10)),
+            "duration_seconds": sum(Decimal(str(value)) for value in seconds),
+        }
+        for key, seconds in took.items()
+    }
+
+
+# -- languages ---------------------------------------------------------------------------------------------------------
+
+
+def recognition(told: Told) -> dict[Key, dict[str, Any]]:
+    """Day, language and model -> asr_by_language: turns by their own language, sessions by the session's."""
+    found: dict[Key, Counter[str]] = defaultdict(Counter)
+    for session, turn in told.every_turn():
+        own = (turn.get(name) or session[name] for name in ("language", "model_version"))
+        figures = found[session["session_date"], *own]
+        is_caller, is_error = turn["speaker"] != "agent", turn.get("error_type") in ERRORS
+        figures["turn_count"] += 1
+        figures["user_turn_count"] += is_caller
+        figures["misunderstanding_turn_count"] += turn.get("error_type") == "misunderstanding"
+        figures["error_turn_count"] += is_error
+        figures["user_error_turn_count"] += is_error and is_caller
+        sure = turn.get("asr_confidence")
+        if is_caller and sure is not None:
+            band = "low" if sure < 0.6 else "medium" if sure < 0.8 else "high"
+            figures["asr_turn_count"] += 1
+            figures["asr_confidence_nano"] += round(sure * 1e9)
+            figures[f"{band}_confidence_turn_count"] += 1
+    for session in told.sessions.values():
+        figures = found[session["session_date"], session["language"], session["model_version"]]
+        figures["session_count"] += 1
+        figures["in_progress_session_count"] += session["final_outcome"] == "in_progress"
+        figures["completed_session_count"] += session["final_outcome"] == "completed"
+    return {key: {name: figures[name] for name in _HEARD} for key, figures in found.items()}
+
+
+_HEARD = (
+    "turn_count", "user_turn_count", "misunderstanding_turn_count", "error_turn_count", "user_error_turn_count",
+    "asr_turn_count", "asr_confidence_nano", "low_confidence_turn_count", "medium_confidence_turn_count",
+    "high_confidence_turn_count", "session_count", "in_progress_session_count", "completed_session_count",
+)  # fmt: skip

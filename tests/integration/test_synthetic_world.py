@@ -335,6 +335,8 @@ def test_daily_sums_and_figures_are_those_of_the_sessions(fed: Fed, sessions: di
         for name, of in slow_path.SUMS.items():
             wanted[row["session_date"], row["source"]][name] += of(row)
     assert found == wanted
+    lengths = by(read(fed, "certified.session_duration_daily"), "session_date", "source")
+    same(lengths, slow_path_turns.durations(sessions.values()))
     for day in DAYS:
         rows = [row for row in sessions.values() if str(row["session_date"]) == day]
         figures = [row for row in read(fed, "certified.agg_metrics_daily") if str(row["session_date"]) == day]
@@ -344,7 +346,7 @@ def test_daily_sums_and_figures_are_those_of_the_sessions(fed: Fed, sessions: di
 
 
 @pytest.mark.parametrize("source", ["canonical", "bakame"])
-def test_latencies_costs_synthesis_and_modules_are_what_the_turns_say(
+def test_latencies_costs_languages_and_modules_are_what_the_turns_say(
     fed: Fed, told: Mapping[str, Told], source: str
 ) -> None:
     of = told[source]
@@ -362,6 +364,8 @@ def test_latencies_costs_synthesis_and_modules_are_what_the_turns_say(
     same(cost, slow_path_turns.costs(of, slow_path_turns.Prices.read(REFERENCE / "prices.csv")))
     synthesis = of_source(read(fed, "certified.tts_metrics_daily"), source)
     same(by(synthesis, "session_date", *slow_path_turns.SETTINGS), slow_path_turns.synthesis(of))
+    heard = of_source(read(fed, "certified.asr_by_language"), source)
+    same(by(heard, "session_date", "language", "model_version"), slow_path_turns.recognition(of))
     uses = slow_path_turns.uses(of)
     same(by(of_source(read(fed, "certified.user_sessions"), source), "session_id", "user_id", "module"), uses)
     usage = slow_path_turns.module_usage(uses)
@@ -386,6 +390,8 @@ def test_conversations_and_experiments_are_what_the_events_say(fed: Fed, events:
     same(hours, slow_path_events.hourly(events, of_days))
     kinds = ("event_date", "experiment_id", "variant_id", "event_type")
     same(by(read(fed, "certified.experiment_events_daily"), *kinds), slow_path_events.experiment_events(events))
+    variants = by(read(fed, "exp.experiment_performance"), "experiment_id", "variant_id")
+    same(slow_path_events.with_short_ratios(variants), slow_path_events.performance(events))
     counts = by(read(fed, "certified.experiment_latency_histogram_daily"), *kinds, "latency_ms")
     assert {key: row["event_count"] for key, row in counts.items()} == slow_path_events.histogram(events, "latency_ms")
 

@@ -189,6 +189,13 @@ def test_speech_synthesis_of_every_setting_is_what_its_turns_say(kigali: World, 
     assert len(found) > 50
 
 
+def test_languages_and_durations_are_of_local_days(kigali: World, told: Told) -> None:
+    heard = by(read(kigali, "asr_by_language"), "session_date", "language", "model_version")
+    same(heard, slow_path_turns.recognition(told))
+    lengths = by(read(kigali, "session_duration_daily"), "session_date", "source")
+    same(lengths, slow_path_turns.durations(told.sessions.values()))
+
+
 def test_time_in_modules_does_not_end_at_midnight(kigali: World, told: Told) -> None:
     uses = slow_path_turns.uses(told)
     same(by(read(kigali, "user_sessions"), "session_id", "user_id", "module"), uses)
