@@ -56,10 +56,9 @@ DAYS = tuple(CONFIG.day(number).isoformat() for number in range(CONFIG.days))
 REFERENCE = REPOSITORY / "dbt_project" / "seeds"
 #: Conversation events are about the calls of the canonical files; the other platforms have callers of their own.
 SEEDS = {"canonical": 1, "events": 1, "irembo": 2, "bakame": 3, "converza": 4}
-#: Relations without a row here: the world has no settings of speech synthesis and aggregates nothing itself.
+#: Relations without a row here: the world aggregates nothing itself.
 NOTHING_OF_IT = {
-    "marts.tts_metrics_daily", "marts.metric_aggregates_daily", "exp.daily_metrics", "exp.v_experiment_metrics",
-    "exp.constraint_violations",
+    "marts.metric_aggregates_daily", "exp.daily_metrics", "exp.v_experiment_metrics", "exp.constraint_violations",
 }  # fmt: skip
 
 #: Metrics without a single value here, because nothing of the kind is generated or two days cannot tell.
