@@ -170,6 +170,23 @@ def test_every_column_of_every_session_is_what_the_five_files_say(month: World, 
         assert {n: (v, wanted[n]) for n, v in found.items() if v != wanted[n]} == {}, row["session_id"]
 
 
+def test_the_asset_of_the_report_lists_what_contradicts_and_what_is_withheld(month: World) -> None:
+    done = month.run_unpartitioned("report_job")
+    (made,) = done.get_asset_materialization_events()
+    tables = {
+        name: [dict(record.data) for record in made.materialization.metadata[name].records]  # type: ignore[union-attr]
+        for name in ("contradictions", "withheld")
+    }
+    assert {row["kpi"] for row in tables["withheld"]} == {
+        row["kpi"]
+        for row in _as_reader(month, "select kpi from certified.contradiction_report where verdict = 'withheld'")
+    }
+    found = _as_reader(month, "select * from certified.contradictions where found_count > 0")
+    assert {row["contradiction"]: row["found_count"] for row in tables["contradictions"]} == {
+        row["contradiction"]: row["found_count"] for row in found
+    }
+
+
 def _as_reader(world: World, query: str) -> list[dict[str, Any]]:
     with world.as_reader() as connection, connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(query).fetchall()  # type: ignore[arg-type]  # literals above
