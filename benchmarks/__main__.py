@@ -24,7 +24,7 @@ import psycopg
 
 from benchmarks import generating
 from benchmarks.floor import floor_seconds
-from benchmarks.loading import rows_per_second
+from benchmarks.loading import FORMATS, move_as, rows_per_second
 from benchmarks.marts import fill_published, insert_seconds, mart_statements, page_scans, page_seconds, seconds_by_hand
 from benchmarks.memory import peak_megabytes, write_gigabytes
 from voiceai_assets.assets.common import PipelineResource
@@ -222,12 +222,14 @@ def loading_beside_what_people_would_use(bench: Bench, rows: int) -> None:
         bench.say(name, f"landing to raw, slowest format / {name}: {ratio:.2f}", ratio)
 
 
-def memory_of_a_large_day(bench: Bench, gigabytes: float) -> None:
-    """A day of so many gigabytes from JSON lines to raw, beside one of a quarter of that."""
+def memory_of_a_large_day(bench: Bench, gigabytes: float, name: str) -> None:
+    """A day of so many gigabytes of JSON lines to raw, in a format, beside one of a quarter of that."""
     day, peaks = "2026-06-01", {}
     for size in (gigabytes / 4, gigabytes):
-        path = bench.landing / "large.jsonl"
-        rows = write_gigabytes(path, size, lambda some: _write_large_day(some, day, 200_000))
+        path = bench.landing / f"large.{name}"
+        lines = bench.folder / "large.jsonl"
+        rows = write_gigabytes(lines, size, lambda some: _write_large_day(some, day, 200_000))
+        move_as(lines, path)
         began = time.perf_counter()
         peaks[size] = peak_megabytes(bench.settings, day, rows)
         print(
@@ -236,7 +238,7 @@ def memory_of_a_large_day(bench: Bench, gigabytes: float) -> None:
             flush=True,
         )
         path.unlink()
-    text = f"memory of a day of {gigabytes:g} GB: {peaks[gigabytes]:,.0f} MB"
+    text = f"memory of a day of {gigabytes:g} GB of JSON lines, read as {name}: {peaks[gigabytes]:,.0f} MB"
     bench.say("memory", f"{text}, {peaks[gigabytes] / peaks[gigabytes / 4]:.2f} x that of a quarter", peaks[gigabytes])
 
 
@@ -330,7 +332,7 @@ def main() -> None:
         "loading": lambda bench: loading_beside_what_people_would_use(bench, arguments.rows),
         "pages": lambda bench: pages_over_ten_million_sessions(bench, arguments.sessions),
         "generate": the_world_is_quick_and_does_not_grow,
-        "memory": lambda bench: memory_of_a_large_day(bench, arguments.gigabytes),
+        "memory": lambda bench: memory_of_a_large_day(bench, arguments.gigabytes, arguments.format),
         "history": lambda bench: the_last_day_costs_what_the_first_did(bench, arguments.days),
     }
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
@@ -338,6 +340,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000, help="turns of the large day")
     parser.add_argument("--sessions", type=int, default=10_000_000, help="sessions behind the pages")
     parser.add_argument("--gigabytes", type=float, default=1.0, help="size of the day whose memory is measured")
+    parser.add_argument("--format", choices=FORMATS, default="jsonl", help="of that day")
     parser.add_argument("--days", type=int, default=365, help="days of history")
     arguments = parser.parse_args()
     bench = Bench()

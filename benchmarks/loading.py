@@ -70,12 +70,7 @@ def _ours_and_copy(
     landing = pipeline.settings.landing / "canonical"
     landing.mkdir(parents=True, exist_ok=True)
     path = landing / f"{days[1]}.{ending}"
-    if ending == "jsonl":
-        os.link(moved, path)
-    else:
-        options = "FORMAT csv, HEADER" if ending == "csv" else "FORMAT parquet"
-        duckdb.execute(f"COPY (FROM read_json('{moved}', format = 'newline_delimited')) TO '{path}' ({options})")
-    moved.unlink()
+    move_as(moved, path)
     pipeline.look_into_landing()
 
     def load() -> None:
@@ -87,6 +82,16 @@ def _ours_and_copy(
     ours = _seconds(load)
     path.unlink()
     return ours, copy_seconds(pipeline.warehouse, folder, days[1])
+
+
+def move_as(lines: Path, target: Path) -> None:
+    """Move a file of JSON lines to where its name says it is of another format."""
+    if target.suffix != ".jsonl":
+        options = "FORMAT csv, HEADER" if target.suffix == ".csv" else "FORMAT parquet"
+        duckdb.execute(f"COPY (FROM read_json('{lines}', format = 'newline_delimited')) TO '{target}' ({options})")
+        lines.unlink()
+    else:
+        lines.replace(target)
 
 
 def _foreign(name: str, warehouse: Warehouse, source: Path, folder: Path) -> float:
