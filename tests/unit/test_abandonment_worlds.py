@@ -166,6 +166,19 @@ def test_two_rows_for_an_exchange_are_no_leak(audited: Frames) -> None:
     assert leaks(table, both, sessions) == []
 
 
+def test_nothing_known_and_repeated_turn_numbers_are_no_leak(audited: Frames) -> None:
+    """As real sources are: a column without a value, whole milliseconds, and turns without an order of their own."""
+    turns, sessions = audited
+    bare = turns.assign(region=np.nan, total_ms=turns["total_ms"].fillna(0).astype(int))
+    assert leaks(prefix_table(bare, sessions), bare, sessions) == []
+    half = bare["session_id"].isin(sessions["session_id"][::2])
+    begun = bare.groupby("session_id")["turn_at"].transform("min")  # and bare dates instead of times
+    repeated = bare.assign(turn_number=bare["turn_number"].where(~half, 1), turn_at=begun)
+    assert leaks(prefix_table(repeated, sessions), repeated, sessions) == []
+    long = bare[bare.duplicated("session_id", keep=False)].assign(turn_number=1)
+    assert leaks(prefix_table(long, sessions), long, sessions) == ["k"], "nothing could be looked at"
+
+
 # -- promotion ---------------------------------------------------------------------------------------------------------
 
 

@@ -9,6 +9,7 @@ from .72 to .84 and stay below any sensible alarm; this finds them, the last-tur
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,8 @@ MakeTable = Callable[[pd.DataFrame, pd.DataFrame], pd.DataFrame]
 SAME = 1e-9  # between SQL and Python
 AUDITED_TURNS = (1, 3)
 
+_NUMBERS = ("asr_confidence", "intent_confidence", "total_ms")
+_TEXTS = ("user_type", "language", "channel", "region", "module")
 _FLIPPED = {"abandoned": "completed", "completed": "abandoned", "transferred": "abandoned"}
 
 
@@ -46,8 +49,14 @@ def leaks(table: pd.DataFrame, turns: pd.DataFrame, sessions: pd.DataFrame, time
         made = prefix_table(turns, sessions, timeout_minutes=timeout_minutes)
         return made.drop(columns=[*LABELS, "final_outcome"])
 
-    knowing = {name for k in AUDITED_TURNS for name in features_that_know_more(make, turns, own, k)}
-    asked = table[table["session_id"].isin(own["session_id"]) & table["final_outcome"].isin(FINAL_OUTCOMES)]
+    # sessions whose turn numbers repeat have no order but that of their values, which the audit changes
+    is_repeated = turns.duplicated(["session_id", "turn_number"], keep=False)
+    clear = turns[~turns["session_id"].isin(turns["session_id"][is_repeated])]
+    own = own[own["session_id"].isin(clear["session_id"])]
+    if own.empty:
+        return ["k"]  # nothing could be looked at, which is not the same as nothing found
+    knowing = {name for k in AUDITED_TURNS for name in features_that_know_more(make, clear, own, k)}
+    asked = table[table["session_id"].isin(turns["session_id"]) & table["final_outcome"].isin(FINAL_OUTCOMES)]
     return sorted(knowing | _not_the_same(asked, make(turns, sessions)))
 
 
@@ -81,7 +90,12 @@ def features_that_know_more(make: MakeTable, turns: pd.DataFrame, sessions: pd.D
     last = sessions.sort_values("started_at").drop_duplicates("user_id", keep="last")["session_id"]
     before = _rows(make(turns, sessions), last, k)
     after = _rows(make(_changed(turns, last, k), _ended_otherwise(sessions, last)), last, k)
-    return [name for name in before.columns if not before[name].equals(after[name])]
+    return [name for name in before.columns if _plain(before[name]) != _plain(after[name])]
+
+
+def _plain(column: pd.Series) -> list[Any]:
+    """Values whatever the type of the column, which hangs on rows that are not compared; None where unknown."""
+    return list(column.astype(object).where(column.notna(), None))
 
 
 def _rows(table: pd.DataFrame, last: pd.Series, k: int) -> pd.DataFrame:
@@ -96,11 +110,13 @@ def _changed(turns: pd.DataFrame, last: pd.Series, k: int) -> pd.DataFrame:
     # by user turns: a platform that writes both sides of an exchange has two rows for each
     so_far = changed["is_user_turn"].fillna(False).astype(bool).groupby(changed["session_id"]).cumsum()
     later = (changed["session_id"].isin(last) & (so_far > k)).to_numpy()
+    # as objects: a column of which nothing is known, or of whole numbers, takes no other values
+    changed = changed.astype(dict.fromkeys((*_NUMBERS, "is_error_turn", *_TEXTS), object))
     for name in ("asr_confidence", "intent_confidence"):
         changed.loc[later, name] = rng.uniform(size=later.sum())
     changed.loc[later, "total_ms"] = rng.integers(1, 9000, size=later.sum()).astype(float)
     changed.loc[later, "is_error_turn"] = ~changed.loc[later, "is_error_turn"].astype(bool)
-    for name in ("user_type", "language", "channel", "region", "module"):
+    for name in _TEXTS:
         changed.loc[later, name] = "changed"
     is_end = changed["session_id"].isin(last) & ~changed["session_id"].duplicated(keep="last") & (so_far >= k)
     ends = changed[is_end]
