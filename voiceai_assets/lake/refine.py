@@ -29,6 +29,7 @@ from voiceai_assets.lake.ahead import one_ahead, side_by_side
 from voiceai_assets.lake.companions import lookup_table
 from voiceai_assets.lake.gathering import Gathered, gather, with_constant
 from voiceai_assets.lake.inbox import IndexedFile, input_fingerprint, readable_blocks, stat_of
+from voiceai_assets.lake.parquet import rewrite
 from voiceai_assets.lake.people import ERASED, ERASED_MESSAGE, erased_sql, names_people
 from voiceai_assets.lake.reading import Block, UnreadableFileError, read_blocks
 from voiceai_assets.lake.reading.block import literal, quoted
@@ -574,9 +575,7 @@ class Refinery:
     def _copy(self, query: str, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         _discard_drafts(path)
-        draft = path.with_name(f".{path.name}.{os.getpid()}")
-        self._db.execute(f"COPY ({query}) TO {literal(str(draft))} (FORMAT parquet, COMPRESSION zstd)")
-        draft.replace(path)
+        rewrite(self._db, query, path)
 
 
 REPLACEMENTS = pa.schema([("original", pa.string()), ("clean", pa.string())])

@@ -24,6 +24,7 @@ from pgpq.schema import Jsonb
 from psycopg import sql
 
 from voiceai_assets.contracts import DATASETS
+from voiceai_assets.contracts.fields import Contract
 from voiceai_assets.contracts.turns import TURNS
 from voiceai_assets.lake.ahead import one_ahead
 from voiceai_assets.lake.inbox import sha256_of
@@ -62,7 +63,15 @@ def load_day(connection: psycopg.Connection[Any], lake: Path, load: DayLoad) -> 
     ledger.record_load(connection, load, (sha256_of(place.rows), sha256_of(place.quarantine)))
     if contract is TURNS:
         _load_session_days(connection, load, place)
-    connection.execute(sql.SQL("analyze {}").format(table))
+    # columns that the models join and order by; those of all sixty took 0.3 s of a million turns
+    columns = sql.SQL(", ").join(map(sql.Identifier, sorted(_asked_for(contract))))
+    connection.execute(sql.SQL("analyze {} ({})").format(table, columns))
+
+
+def _asked_for(contract: Contract) -> set[str]:
+    """Columns that tell rows, people, days and sources apart."""
+    named = {name for part in contract.identity for name in part.split("|")}
+    return named | {"source", contract.day_column} | ({contract.person} if contract.person else set())
 
 
 def copy_rows(connection: psycopg.Connection[Any], place: LakeDay, table: sql.Composable, *, freeze: bool) -> None:
