@@ -162,6 +162,7 @@ def test_what_cannot_be_known_is_null_and_in_no_rate(world: World) -> None:
         "conversion": (Decimal(0), Decimal(1)),
         "upsell_per_call": (Decimal(0), Decimal(1)),
         "positive_sentiment_share": (Decimal(0), Decimal(0)),
+        "negative_sentiment_share": (Decimal(0), Decimal(0)),
     }, "the catalogue divides by what the view divides by"
 
 
