@@ -72,7 +72,7 @@ def test_no_days_or_no_sessions_is_refused(tmp_path: Path, days: int, sessions_p
 
 def test_a_single_day_with_hardly_a_session_has_at_least_one(tmp_path: Path) -> None:
     (path,) = write_sample(tmp_path, LAST_DAY, days=1, sessions_per_day=1)
-    assert 1 <= path.read_text().count('"turn_number": 1,') <= 5
+    assert 1 <= path.read_text().count('"turn_number":1,') <= 5
 
 
 def test_every_line_is_a_contract_row(turns_by_day: dict[str, list[dict[str, Any]]]) -> None:

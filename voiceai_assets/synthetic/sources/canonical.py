@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from voiceai_assets.synthetic.columns import (
     Coded,
@@ -22,7 +22,16 @@ from voiceai_assets.synthetic.columns import (
     session_ids,
     user_ids,
 )
-from voiceai_assets.synthetic.config import CHANNELS, ERRORS, LANGUAGES, MODULES, OUTCOMES, REGIONS, WorldConfig
+from voiceai_assets.synthetic.config import (
+    CHANNELS,
+    ERRORS,
+    LANGUAGES,
+    MAX_TURNS,
+    MODULES,
+    OUTCOMES,
+    REGIONS,
+    WorldConfig,
+)
 from voiceai_assets.synthetic.dialogue import IN_PROGRESS, NO_ERROR, TECHNICAL, TRANSFERRED
 from voiceai_assets.synthetic.files import endings
 from voiceai_assets.synthetic.sources.base import Piece, Source, is_last, nothing, words
@@ -60,32 +69,63 @@ class Canonical:
 
 
 def turns(config: WorldConfig, block: Block, said: Said, asr: Floats) -> Table:
-    """Rows of the contract ``turns``."""
+    """Rows of the contract ``turns``; what hangs on few things is looked up together, which halves the joining."""
     t, s, of = block.turns, block.sessions, block.turns.session
-    understood = np.where((t.error == NO_ERROR) | (t.error == TECHNICAL), s.module[of] + 1, 0)
     declared = np.where(is_last(t) & s.is_declared[of] & (s.outcome[of] != IN_PROGRESS), s.outcome[of], -1)
     return {
         "session": Group(of_session(config, block), of),
-        "turn_number": Whole(t.k),
+        "position": Group(_POSITIONS, t.k.astype(np.int64) - 1),
         "timestamp": Spelled(instants(block.day.date, t.at_ms)),
-        "state": Coded(STATES, np.minimum(t.k - 1, len(STATES) - 1)),
         "user_text": Coded(said.user_texts, said.user),
-        "agent_text": Coded(said.agent_texts, said.agent),
-        "intent": Coded(INTENTS, understood),
+        "reply": _replies(said.agent, t.error, t.tts_ms >= 0),
         "intent_confidence": Number(t.intent),
         "asr_confidence": Number(asr),
-        "error_type": Coded(ERRORS, np.where(t.error == NO_ERROR, -1, t.error)),
         "asr_ms": Whole(t.asr_ms),
         "llm_ms": Whole(t.llm_ms),
         "tts_ms": Whole(t.tts_ms),
         "total_ms": Whole(t.total_ms),
         "tokens_in": Whole(t.tokens_in),
         "tokens_out": Whole(t.tokens_out),
-        "tts_characters": Whole(np.where(t.tts_ms < 0, -1, _lengths()[said.agent])),
-        "session_outcome": Coded(OUTCOMES, declared),
-        "transfer_reason": Coded(("repeated_errors",), np.where((declared == TRANSFERRED) & ~(understood > 0), 0, -1)),
-        "error": Coded((FAILURE,), np.where(t.error == TECHNICAL, 0, -1)),
+        "ending": _endings(declared, _is_understood(t.error)),
     }
+
+
+_NUMBERS = np.arange(MAX_TURNS)
+_POSITIONS: Table = {
+    "turn_number": Whole(_NUMBERS + 1),
+    "state": Coded(STATES, np.minimum(_NUMBERS, len(STATES) - 1)),
+}
+
+
+def _is_understood(error: NDArray[np.int8]) -> NDArray[np.bool_]:
+    found: NDArray[np.bool_] = (error == NO_ERROR) | (error == TECHNICAL)
+    return found
+
+
+def _replies(agent: Ints, error: NDArray[np.int8], is_spoken: NDArray[np.bool_]) -> Group:
+    """What follows from the reply, what went wrong and whether the reply was spoken: some hundred combinations."""
+    texts, shape = agent_texts(), (len(agent_texts()), len(ERRORS), 2)
+    reply, failed, spoken = (index.ravel() for index in np.indices(shape))
+    module = reply // (len(texts) // len(MODULES))  # replies stand in the order of modules
+    table: Table = {
+        "agent_text": Coded(texts, reply),
+        "intent": Coded(INTENTS, np.where(_is_understood(failed), module + 1, 0)),
+        "error_type": Coded(ERRORS, np.where(failed == NO_ERROR, -1, failed)),
+        "tts_characters": Whole(np.where(spoken, np.array([len(text) for text in texts])[reply], -1)),
+        "error": Coded((FAILURE,), np.where(failed == TECHNICAL, 0, -1)),
+    }
+    return Group(table, np.ravel_multi_index((agent, error, is_spoken), shape))
+
+
+def _endings(declared: NDArray[np.integer], is_understood: NDArray[np.bool_]) -> Group:
+    """What the last turn says of the session; nothing on the turns before it."""
+    outcome, understood = (index.ravel() for index in np.indices((len(OUTCOMES) + 1, 2)))
+    outcome = outcome - 1
+    table: Table = {
+        "session_outcome": Coded(OUTCOMES, outcome),
+        "transfer_reason": Coded(("repeated_errors",), np.where((outcome == TRANSFERRED) & (understood == 0), 0, -1)),
+    }
+    return Group(table, np.ravel_multi_index((declared + 1, is_understood), (len(OUTCOMES) + 1, 2)))
 
 
 def of_session(config: WorldConfig, block: Block) -> Table:
@@ -143,11 +183,6 @@ def _experiment(config: WorldConfig, block: Block) -> Table:
         "experiment_id": Coded([experiment for experiment, _ in names], index),
         "experiment_variant": Coded([variant for _, variant in names], index),
     }
-
-
-@cache
-def _lengths() -> Ints:
-    return np.array([len(text) for text in agent_texts()])
 
 
 SOURCE = Canonical().source()
