@@ -78,7 +78,8 @@ def test_an_adapter_reads_all_that_its_source_writes(source: str, ending: str, t
         "bakame": {"turns", "turn_metrics"},
         "converza": {"calls", "turns"},
         "events": {
-            "experiment_events", "experiments", "variants", "assignments", "deployments", "policy_versions"
+            "experiment_events", "experiments", "variants", "assignments", "deployments", "policy_versions",
+            "metric_aggregates",
         },
     }  # fmt: skip
     assert set(found) == expected[source]

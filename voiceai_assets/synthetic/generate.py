@@ -74,6 +74,7 @@ def generate(
 
 def _days(world: World, source: Source, folder: Path, ending: str, delivery: Delivery) -> Iterator[Written]:
     carried: list[Piece] = []
+    sums = source.sums(world)
     for number in range(world.config.days):
         name = world.config.day(number).isoformat()
         count = 0
@@ -91,6 +92,9 @@ def _days(world: World, source: Source, folder: Path, ending: str, delivery: Del
                     _deliver(files, today, name, delivery, rng)
                     if tomorrow is not None:
                         carried.append(tomorrow)
+                sums.add(block)
+            for piece in sums.day(number):
+                files.write(f"{piece.stem}-{name}", piece.table)
             if number in delivery.missing:
                 files.abandon()
                 paths: list[Path] = []

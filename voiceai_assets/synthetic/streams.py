@@ -37,6 +37,7 @@ class Stream(IntEnum):
     SALES = 12
     DELIVERY = 13
     LEFT_OVER = 14
+    RATINGS = 15
     ASSIGNMENT = 32  # plus the number of the experiment
 
 

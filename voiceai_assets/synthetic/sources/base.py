@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -34,6 +35,30 @@ class Piece:
     moment_ms: Ints | None = None
 
 
+class Sums(Protocol):
+    """What a platform adds up while its days go by."""
+
+    def add(self, block: Block) -> None:
+        """A block is over."""
+
+    def day(self, number: int) -> Iterator[Piece]:
+        """All blocks of the day are over: its rows."""
+
+
+class NoSums:
+    """Of a platform that adds nothing up."""
+
+    def __init__(self, world: World) -> None:
+        """Any world."""
+
+    def add(self, block: Block) -> None:
+        """Not counted."""
+
+    def day(self, number: int) -> Iterator[Piece]:  # noqa: ARG002  # every day alike
+        """No rows."""
+        return iter(())
+
+
 @dataclass(frozen=True)
 class Source:
     """A platform's files.
@@ -43,12 +68,14 @@ class Source:
         pieces: rows of a block.
         lists: rows that are written once, with the first day: users, experiments, releases.
         endings: formats that it comes in; the first is the usual one.
+        sums: what it adds up over a whole day; nothing by default.
     """
 
     name: str
     pieces: Callable[[World, Block], Iterator[Piece]]
     lists: Callable[[World], Iterator[Piece]]
     endings: tuple[str, ...]
+    sums: Callable[[World], Sums] = NoSums
 
 
 def nothing(world: World) -> Iterator[Piece]:  # noqa: ARG001  # a source without lists

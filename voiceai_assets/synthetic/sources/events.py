@@ -1,6 +1,7 @@
 """What an experiment platform exports: events of conversations, assignments, and the lists of what is tried.
 
-Belongs here: the columns of those files. Does not belong here: who gets which variant (``world``), metric aggregates.
+Belongs here: the columns of those files. Does not belong here: who gets which variant (``world``), what is measured and
+added up (``measures``).
 
 A conversation has ``conversation_started``, a ``message_sent`` per turn, and at its end ``flow_completed``,
 ``user_dropped_off`` or ``handed_over``, unless its emitter is silent; then ``suggestion_accepted`` or
@@ -35,10 +36,11 @@ from voiceai_assets.synthetic.columns import (
     user_ids,
 )
 from voiceai_assets.synthetic.config import MAX_TURNS, MODULES, Experiment, WorldConfig
-from voiceai_assets.synthetic.dialogue import ABANDONED, COMPLETED, IN_PROGRESS, NO_ERROR
+from voiceai_assets.synthetic.dialogue import ABANDONED, COMPLETED, NO_ERROR
 from voiceai_assets.synthetic.files import endings
 from voiceai_assets.synthetic.sources.base import Piece, Source, is_last, seconds
 from voiceai_assets.synthetic.sources.canonical import STATES
+from voiceai_assets.synthetic.sources.measures import Aggregates, is_told, of_endings, of_messages, worth
 from voiceai_assets.synthetic.streams import Ints
 from voiceai_assets.synthetic.world import Block, World, assigned
 
@@ -107,11 +109,11 @@ def _started(world: World, block: Block) -> tuple[Table, Ints]:
 
 
 def _messages(world: World, block: Block) -> tuple[Table, Ints]:
-    t = block.turns
+    t, measured = block.turns, of_messages(block)
     metrics: Table = {
         "turn_number": Whole(t.k),
-        "latency_ms": Whole(t.total_ms),
-        "token_count": Whole(t.tokens_in + t.tokens_out),
+        **{name: Whole(measured[name]) for name in ("latency_ms", "token_count", "constraint_respect")},
+        "cost_usd": Number(worth("cost_usd", measured["cost_usd"])),
     }
     kind = Coded(("message_sent",), np.zeros(len(t.k), dtype=np.int8))
     table = _events(world.config, block, t.session, t.k, kind, t.at_ms, np.minimum(t.k - 1, len(STATES) - 1))
@@ -121,7 +123,8 @@ def _messages(world: World, block: Block) -> tuple[Table, Ints]:
 def _ended(world: World, block: Block) -> tuple[Table, Ints]:
     """Two events for each session whose end is known to the emitter."""
     t, s = block.turns, block.sessions
-    said = np.flatnonzero(s.is_declared & (s.outcome != IN_PROGRESS))
+    said = np.flatnonzero(is_told(block))
+    score = of_endings(world.config, block)["satisfaction_score"][said]
     last = np.flatnonzero(is_last(t))[said]
     failures = np.bincount(t.session, t.error != NO_ERROR, len(s.id)).astype(np.int64)
     rows = np.repeat(np.arange(len(said)), 2)
@@ -137,6 +140,7 @@ def _ended(world: World, block: Block) -> tuple[Table, Ints]:
     metrics: Table = {
         "total_turns": Whole(s.turn_count[chosen]),
         "total_duration_seconds": Whole(seconds(s.end_ms - s.start_ms)[chosen]),
+        "satisfaction_score": Whole(np.where(is_suggestion, -1, score[rows])),
         "edit_count": Whole(np.where(is_suggestion, failures[chosen], -1)),
     }
     dropped = (outcome == ABANDONED) & ~is_suggestion
@@ -237,4 +241,4 @@ def _texts(texts: list[str]) -> Coded:
     return Coded(texts, np.arange(len(texts)))
 
 
-SOURCE = Source("events", pieces, lists, endings())
+SOURCE = Source("events", pieces, lists, endings(), Aggregates)
