@@ -207,6 +207,13 @@ def generate_(
         list[str] | None, typer.Option(help="DAY:FROM-TO:COMPONENT, such as 3:9-12:llm; may be given again.")
     ] = None,
     bad_day: Annotated[int | None, typer.Option(help="Day whose confidences are log scores (canonical).")] = None,
+    contradictions: Annotated[
+        float,
+        typer.Option(
+            help="Share of sessions whose records contradict what happened, by each of five kinds: escalation flag, "
+            "transfer reason, business record, applicant, declared turns (irembo)."
+        ),
+    ] = 0.0,
     late: Annotated[float, typer.Option(help="Share of rows that come in files of their own, in TO/late.")] = 0.0,
     repeated: Annotated[float, typer.Option(help="Share of rows that stand twice in their file.")] = 0.0,
     again: Annotated[list[int] | None, typer.Option(help="Day whose files come twice, in TO/again.")] = None,
@@ -231,6 +238,7 @@ def generate_(
     wish = Wish(
         world, _day(first_day), days, users, sessions_per_day, seed, frailty, day_shock, mix_shift, drift, growth,
         season, personal, release, experiment, session_randomised, srm, outage or [], bad_day,
+        contradictions,
     )  # fmt: skip
     delivery = Delivery(late, repeated, frozenset(again or ()), frozenset(missing or ()))
     try:

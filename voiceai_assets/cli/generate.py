@@ -6,7 +6,7 @@ Belongs here: words of the command line into a world, and back. Does not belong 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import date
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from voiceai_assets.synthetic.config import (
     HOURS,
+    Contradictions,
     Effect,
     Experiment,
     Outage,
@@ -64,6 +65,7 @@ class Wish:
     srm: float
     outages: list[str]
     bad_day: int | None
+    contradictions: float
 
 
 def world_of(wish: Wish) -> World:
@@ -94,6 +96,7 @@ def world_of(wish: Wish) -> World:
             experiments=() if wish.experiment is None else (_experiment(wish),),
             outages=tuple(_outage(text) for text in wish.outages),
             calm_midnights=frozenset() if wish.bad_day is None else frozenset({wish.bad_day}),
+            contradictions=Contradictions(*[wish.contradictions] * len(fields(Contradictions))),
             **changes,  # type: ignore[arg-type]  # each is what it replaces
         )
     )
@@ -159,6 +162,8 @@ def write_world(
         if source != "canonical":
             raise ValueError("--bad-day is an emitter's bug that only canonical files can have")
         chosen = Canonical(distort=log_scores(wish.bad_day)).source()
+    if wish.contradictions and source != "irembo":
+        raise ValueError("--contradictions are between files that only irembo has")
     if truth is not None and truth.resolve().is_relative_to(folder.resolve()):
         raise ValueError("--truth must lie outside --to: whoever lands that folder would land the truth as well")
     world = world_of(wish)

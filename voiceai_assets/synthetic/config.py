@@ -9,7 +9,7 @@ Logits throughout, unless a unit is said. An effect of 0 is off.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from datetime import date, timedelta
 
 REGIONS = ("rural", "urban")
@@ -185,6 +185,25 @@ class Texts:
     bare_names: bool = False
 
 
+@dataclass(frozen=True)
+class Contradictions:
+    """Shares of irembo's sessions whose records say something else than what happened; what happened stays as it is.
+
+    Attributes:
+        escalation: the escalation flag stands where nobody was transferred, or is missing where somebody was.
+        transfer_reason: the same of the reason.
+        record: the business record is completed where the session is not, or the other way round.
+        applicant: the business record names another caller.
+        turn_count: the session declares one exchange more than it had.
+    """
+
+    escalation: float = 0.0
+    transfer_reason: float = 0.0
+    record: float = 0.0
+    applicant: float = 0.0
+    turn_count: float = 0.0
+
+
 _RELEASES = (Release(0, "dialogue-1.4"), Release(15, "dialogue-1.5", Effect(asr=0.2, llm_factor=0.86)))
 
 
@@ -202,6 +221,7 @@ class WorldConfig:
         cut_at_end: sessions that reach beyond the last day break off there and are in progress; otherwise they begin
             early enough to end in time.
         undeclared: share of abandoned sessions whose emitter says nothing, so that silence must tell.
+        contradictions: between the records of irembo's files.
     """
 
     first_day: date = date(2026, 1, 1)
@@ -219,6 +239,7 @@ class WorldConfig:
     calm_midnights: frozenset[int] = field(default=frozenset())
     cut_at_end: bool = True
     undeclared: float = 0.08
+    contradictions: Contradictions = Contradictions()
 
     def __post_init__(self) -> None:
         problem = next(self._problems(), None)
@@ -238,6 +259,8 @@ class WorldConfig:
         shares = (self.population.rural, self.population.rural + self.population.rural_shift, self.undeclared)
         if not all(0 <= share <= 1 for share in shares):
             yield f"shares lie between 0 and 1, not {shares} (rural, rural on the last day, undeclared)"
+        if not all(0 <= share <= 1 for share in astuple(self.contradictions)):
+            yield f"contradictions are shares between 0 and 1, not {astuple(self.contradictions)}"
         for experiment in self.experiments:
             if not experiment.variants or experiment.unit not in {"user", "session"}:
                 yield f"experiment {experiment.name}: it needs variants, and its unit is user or session"

@@ -38,6 +38,7 @@ class Stream(IntEnum):
     DELIVERY = 13
     LEFT_OVER = 14
     RATINGS = 15
+    CONTRADICTIONS = 16
     ASSIGNMENT = 32  # plus the number of the experiment
 
 

@@ -1,12 +1,13 @@
 """The five CSV tables of the government-services assistant: turns, sessions, metrics, applications, users.
 
 Belongs here: their columns and habits (bare dates, a row for each side of an exchange, upper-case languages).
-Does not belong here: contradictions between the files; the world's own agree with one another.
+Does not belong here: what is true. The files agree about it, unless the world lets them contradict one another.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ from voiceai_assets.synthetic.columns import (
     hexadecimal,
     user_ids,
 )
-from voiceai_assets.synthetic.config import CHANNELS, OUTCOMES, REGIONS
+from voiceai_assets.synthetic.config import CHANNELS, OUTCOMES, REGIONS, WorldConfig
 from voiceai_assets.synthetic.dialogue import (
     ABANDONED,
     COMPLETED,
@@ -50,10 +51,18 @@ def pieces(world: World, block: Block) -> Iterator[Piece]:
     """Four of the five tables, all of a session in the files of its day."""
     # a session that is still open has no outcome to declare, so this source has not written it yet
     closed = block.sessions.outcome != IN_PROGRESS
+    wrong = contradicted(world.config, block)
     yield Piece("voice_turns", _turns(block, closed))
-    yield Piece("voice_sessions", _sessions(block, closed))
-    yield Piece("voice_ai_metrics", _metrics(block, closed))
-    yield Piece("applications", _applications(world, block))
+    yield Piece("voice_sessions", _sessions(block, closed, wrong))
+    yield Piece("voice_ai_metrics", _metrics(block, closed, wrong))
+    yield Piece("applications", _applications(world, block, wrong))
+
+
+def contradicted(config: WorldConfig, block: Block) -> dict[str, NDArray[np.bool_]]:
+    """By kind of contradiction and session, whether the records have it; each kind by itself."""
+    rng = generator(config.seed, block.day.number, block.number, Stream.CONTRADICTIONS)
+    count = len(block.sessions.id)
+    return {kind: rng.random(count) < share for kind, share in asdict(config.contradictions).items()}
 
 
 def users(world: World) -> Iterator[Piece]:
@@ -103,22 +112,23 @@ def _turns(block: Block, closed: NDArray[np.bool_]) -> Table:
     }
 
 
-def _sessions(block: Block, closed: NDArray[np.bool_]) -> Table:
+def _sessions(block: Block, closed: NDArray[np.bool_], wrong: dict[str, NDArray[np.bool_]]) -> Table:
     s = block.sessions.take(closed)
+    has_reason = (s.outcome == TRANSFERRED) ^ wrong["transfer_reason"][closed]
     return {
         "session_id": Spelled(glued("S", hexadecimal(s.id))),
         "user_id": Spelled(user_ids(s.user)),
         "channel": Coded(CHANNELS, s.channel),
         "language": Coded(LANGUAGES, s.language),
         "total_duration_sec": Whole(seconds(s.end_ms - s.start_ms)),
-        "total_turns": Whole(2 * s.turn_count.astype(np.int64)),
+        "total_turns": Whole(2 * (s.turn_count.astype(np.int64) + wrong["turn_count"][closed])),
         "final_outcome": Coded(OUTCOMES, s.outcome),
-        "transfer_reason": Coded(("repeated_errors",), np.where(s.outcome == TRANSFERRED, 0, -1)),
+        "transfer_reason": Coded(("repeated_errors",), np.where(has_reason, 0, -1)),
         "created_at": _dates(block, len(s.id)),
     }
 
 
-def _metrics(block: Block, closed: NDArray[np.bool_]) -> Table:
+def _metrics(block: Block, closed: NDArray[np.bool_], wrong: dict[str, NDArray[np.bool_]]) -> Table:
     """Averages over the rows that carry a value, rates over all rows of the session."""
     t, s = block.turns, block.sessions
     count = len(s.id)
@@ -134,6 +144,7 @@ def _metrics(block: Block, closed: NDArray[np.bool_]) -> Table:
         found: NDArray[np.float64] = np.bincount(t.session, t.error == error, count) / (2 * s.turn_count)
         return found
 
+    is_flagged = (s.outcome == TRANSFERRED) ^ wrong["escalation"]
     had_errors = np.bincount(t.session, t.error != NO_ERROR, count) > 0
     return {
         "session_id": Spelled(glued("S", hexadecimal(s.id))[closed]),
@@ -142,22 +153,26 @@ def _metrics(block: Block, closed: NDArray[np.bool_]) -> Table:
         "misunderstanding_rate": Number(rate(MISUNDERSTOOD)[closed]),
         "silence_rate": Number(rate(SILENCE)[closed]),
         "recovery_success": Coded(("no", "yes"), (had_errors & (s.outcome == COMPLETED))[closed].astype(np.int8)),
-        "escalation_flag": Coded(("no", "yes"), (s.outcome == TRANSFERRED)[closed].astype(np.int8)),
+        "escalation_flag": Coded(("no", "yes"), is_flagged[closed].astype(np.int8)),
     }
 
 
-def _applications(world: World, block: Block) -> Table:
+def _applications(world: World, block: Block, wrong: dict[str, NDArray[np.bool_]]) -> Table:
     """Four of five completed sessions lead to an application, and most of these succeed; few others do, and fail."""
     s = block.sessions
     rng = generator(world.config.seed, block.day.number, block.number, Stream.APPLICATIONS)
     draw, fate = rng.random(len(s.id)), rng.random(len(s.id))
     chosen = np.flatnonzero(((s.outcome == COMPLETED) & (draw < 0.8)) | ((s.outcome == ABANDONED) & (draw < 0.1)))
     done = s.outcome[chosen] == COMPLETED
-    status = np.where(done & (fate[chosen] < 0.9), 0, np.where(done, 1, 2))
+    succeeded = np.where(wrong["record"][chosen], ~done, done & (fate[chosen] < 0.9))
+    status = np.where(succeeded, 0, np.where(done, 1, 2))
+    # somebody far away in the list, who is as likely as not another kind of caller
+    other = (s.user[chosen] + world.config.users // 2) % world.config.users
+    applicant = np.where(wrong["applicant"][chosen], other, s.user[chosen])
     return {
         "application_id": Spelled(glued("A", hexadecimal(s.id[chosen]))),
         "session_id": Spelled(glued("S", hexadecimal(s.id[chosen]))),
-        "user_id": Spelled(user_ids(s.user[chosen])),
+        "user_id": Spelled(user_ids(applicant)),
         "service_code": Coded(SERVICES, s.module[chosen]),
         "channel": Coded(CHANNELS, s.channel[chosen]),
         "status": Coded(APPLICATION_STATUS, status),
