@@ -44,7 +44,7 @@ def rows(folder: Path, stem: str) -> list[dict[str, Any]]:
 
 def observations(event: dict[str, Any]) -> dict[str, float]:
     """Figures on one event, under the names of the aggregates."""
-    measured = event.get("metrics", {})
+    measured = {**event.get("metrics", {}), **event.get("payload", {})}
     names = ("latency_ms", "token_count", "cost_usd", "constraint_respect", "satisfaction_score")
     found = {name: measured[name] for name in names if name in measured}
     if event["event_type"].startswith("suggestion_"):

@@ -140,13 +140,13 @@ def _ended(world: World, block: Block) -> tuple[Table, Ints]:
     metrics: Table = {
         "total_turns": Whole(s.turn_count[chosen]),
         "total_duration_seconds": Whole(seconds(s.end_ms - s.start_ms)[chosen]),
-        "satisfaction_score": Whole(np.where(is_suggestion, -1, score[rows])),
         "edit_count": Whole(np.where(is_suggestion, failures[chosen], -1)),
     }
     dropped = (outcome == ABANDONED) & ~is_suggestion
     progress = np.where(outcome == COMPLETED, 1.0, s.turn_count[chosen] / (MAX_TURNS + 1))
     payload: Table = {
         "progress": Number(progress),
+        "satisfaction_score": Whole(np.where(is_suggestion, -1, score[rows])),
         "drop_off_reason": Coded(REASONS, np.where(dropped, (t.error[last][rows] != NO_ERROR).astype(np.int8), -1)),
     }
     return {**table, "metrics": Json(json_objects(metrics)), "payload": Json(json_objects(payload))}, moment
