@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from voiceai_assets.cli.app import app
+from voiceai_assets.settings import REPOSITORY
 from voiceai_assets.synthetic.config import Contradictions, WorldConfig
 from voiceai_assets.synthetic.generate import write_all
 from voiceai_assets.synthetic.sources import SOURCES
@@ -95,3 +96,23 @@ def test_the_command_contradicts_in_every_kind(tmp_path: Path) -> None:
         for name in ("voice_turns", "voice_sessions", "voice_ai_metrics", "applications")
     }
     assert set(contradictions(of).values()) == {1.0}
+
+
+def spreads(of: Tables) -> dict[str, float]:
+    """Between the ways of ``certified.contradiction_report`` to compute a figure, of those that must agree here."""
+    sessions = of["voice_sessions"]
+    flagged = of["voice_ai_metrics"]["escalation_flag"].eq("yes").mean()
+    transfers = (
+        flagged,
+        sessions["transfer_reason"].notna().mean(),
+        sessions["final_outcome"].eq("transferred").mean(),
+    )
+    declared, arrived = sessions["total_turns"].astype(int).mean(), len(of["voice_turns"]) / len(sessions)
+    return {"transfer_rate": max(transfers) - min(transfers), "turns_per_session": abs(declared - arrived)}
+
+
+def test_the_report_would_withhold_what_contradicts_and_only_that(honest: Tables, contradictory: Tables) -> None:
+    limits = pd.read_csv(REPOSITORY / "dbt_project" / "seeds" / "contradiction_limits.csv", index_col="kpi")
+    for kpi, spread in spreads(contradictory).items():
+        assert spread > limits["spread_limit"][kpi], kpi
+    assert set(spreads(honest).values()) == {0.0}
