@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import shutil
@@ -9,7 +10,7 @@ import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from voiceai_assets.catalogue import catalogue
 from voiceai_assets.governance.gaps import read_gaps
 from voiceai_assets.privacy.pseudonyms import load_pseudonymiser
 from voiceai_assets.settings import REPOSITORY
-from voiceai_assets.synthetic.config import Effect, Experiment, Outage, Texts, Variant, WorldConfig
+from voiceai_assets.synthetic.config import Effect, Experiment, Outage, References, Texts, Variant, WorldConfig
 from voiceai_assets.synthetic.generate import Delivery, write_all
 from voiceai_assets.synthetic.sources import SOURCES, converza
 from voiceai_assets.synthetic.truth import planted
@@ -47,6 +48,7 @@ CONFIG = WorldConfig(
     sessions_per_day=40,
     days=2,
     texts=Texts(personal_share=0.2),
+    references=References(share=0.2),
     outages=(Outage(day=0, from_hour=10, to_hour=14),),  # else nothing would be a technical error or missing
     experiments=(
         Experiment("greeting", (Variant("short", 0.5, is_control=True), Variant("long", 0.5, Effect(hazard=0.4)))),
@@ -56,16 +58,10 @@ DAYS = tuple(CONFIG.day(number).isoformat() for number in range(CONFIG.days))
 REFERENCE = REPOSITORY / "dbt_project" / "seeds"
 #: Conversation events are about the calls of the canonical files; the other platforms have callers of their own.
 SEEDS = {"canonical": 1, "events": 1, "irembo": 2, "bakame": 3, "converza": 4}
-#: Relations without a row here: the world aggregates nothing itself.
-NOTHING_OF_IT = {
-    "marts.metric_aggregates_daily", "exp.daily_metrics", "exp.v_experiment_metrics", "exp.constraint_violations",
-}  # fmt: skip
-
 #: Metrics without a single value here, because nothing of the kind is generated or two days cannot tell.
 UNKNOWN_HERE = {
-    "constraint_respect", "conversation_satisfaction", "cost_per_event", "no_repeat_7d", "online_minus_offline",
-    "repeat_usage", "satisfaction", "tts_barge_in_rate", "tts_chunks", "tts_fallback_rate", "tts_pause",
-    "tts_transcode", "word_error_rate",
+    "no_repeat_7d", "online_minus_offline", "repeat_usage", "satisfaction", "tts_barge_in_rate", "tts_chunks",
+    "tts_fallback_rate", "tts_pause", "tts_transcode",
 }  # fmt: skip
 
 
@@ -120,6 +116,7 @@ def test_both_days_are_certified_and_no_record_of_any_source_is_refused(fed: Fed
     assert set(accounts) == {
         "turns", "turn_metrics", "sessions", "session_metrics", "applications", "users", "calls",
         "experiment_events", "experiments", "variants", "assignments", "policy_versions", "deployments",
+        "metric_aggregates",
     }  # fmt: skip
     assert {dataset: refused for dataset, (_, refused, _) in accounts.items() if refused} == {}
     # what was written twice was counted once
@@ -190,9 +187,9 @@ def test_who_got_which_variant_is_what_the_world_drew(fed: Fed) -> None:
 
 
 def test_every_row_is_the_only_one_of_its_grain(fed: Fed) -> None:
-    """Of all sources at once; what has no row here says so by name."""
+    """Of all sources at once, and every relation has some."""
     assert grains.shared(fed.platform) == {}
-    assert grains.empty(fed.platform) == NOTHING_OF_IT
+    assert grains.empty(fed.platform) == set()
 
 
 @pytest.mark.parametrize("name", sorted(catalogue()))
@@ -393,6 +390,27 @@ def test_conversations_and_experiments_are_what_the_events_say(fed: Fed, events:
     same(slow_path_events.with_short_ratios(variants), slow_path_events.performance(events))
     counts = by(read(fed, "certified.experiment_latency_histogram_daily"), *kinds, "latency_ms")
     assert {key: row["event_count"] for key, row in counts.items()} == slow_path_events.histogram(events, "latency_ms")
+
+
+def test_aggregates_of_the_source_stand_as_it_sent_them(fed: Fed) -> None:
+    """Their own figures are checked against the events in the unit tests of the generator."""
+    grain = ("experiment_id", "variant_id", "metric_name", "bucket_type", "bucket_start")
+    sent = [
+        json.loads(line)
+        for path in files(fed, "events", "metric_aggregates-*")
+        for line in path.read_text().splitlines()
+    ]
+    wanted = {tuple(datetime.fromisoformat(r[n]) if n == "bucket_start" else r[n] for n in grain): r for r in sent}
+    found = by(read(fed, "exp.v_experiment_metrics"), *grain)
+    assert found.keys() == wanted.keys()
+    names = {"observation_count": "count", "min_value": "min", "max_value": "max"}
+    names |= {name: name for name in ("mean", "stddev", "p50", "p95", "p99")}
+    for key, row in found.items():
+        assert {name: row[name] for name in names} == {name: wanted[key].get(of) for name, of in names.items()}, key
+    violations = by(read(fed, "exp.constraint_violations"), *grain)
+    broken = {key for key, row in wanted.items() if row["metric_name"] == "constraint_respect" and row["mean"] < 1}
+    assert violations.keys() == broken
+    assert len(broken) > 0
 
 
 def test_where_nobody_would_see_a_transfer_containment_is_unknown(fed: Fed, sessions: dict[str, Row]) -> None:

@@ -350,7 +350,9 @@ def test_the_command_writes_the_files_and_the_truth(tmp_path: Path) -> None:
         (["--first-day", "yesterday"], "is not a day"),
         (["--source", "irembo", "--bad-day", "2"], "only canonical"),
         (["--contradictions", "0.2"], "only irembo"),
-        (["--source", "irembo", "--contradictions", "2"], "shares between 0 and 1"),
+        (["--source", "irembo", "--references", "0.2"], "only canonical"),
+        (["--references", "2"], "shares lie between 0 and 1"),
+        (["--source", "irembo", "--contradictions", "2"], "shares lie between 0 and 1"),
     ],
 )
 def test_what_makes_no_world_is_refused_with_words(arguments: list[str], words: str, tmp_path: Path) -> None:

@@ -214,6 +214,10 @@ def generate_(
             "transfer reason, business record, applicant, declared turns (irembo)."
         ),
     ] = 0.0,
+    references: Annotated[
+        float,
+        typer.Option(help="Share of spoken turns with a reference transcript, recognised with errors (canonical)."),
+    ] = 0.0,
     late: Annotated[float, typer.Option(help="Share of rows that come in files of their own, in TO/late.")] = 0.0,
     repeated: Annotated[float, typer.Option(help="Share of rows that stand twice in their file.")] = 0.0,
     again: Annotated[list[int] | None, typer.Option(help="Day whose files come twice, in TO/again.")] = None,
@@ -238,7 +242,7 @@ def generate_(
     wish = Wish(
         world, _day(first_day), days, users, sessions_per_day, seed, frailty, day_shock, mix_shift, drift, growth,
         season, personal, release, experiment, session_randomised, srm, outage or [], bad_day,
-        contradictions,
+        contradictions, references,
     )  # fmt: skip
     delivery = Delivery(late, repeated, frozenset(again or ()), frozenset(missing or ()))
     try:

@@ -19,6 +19,7 @@ from voiceai_assets.synthetic.config import (
     Effect,
     Experiment,
     Outage,
+    References,
     Release,
     Variant,
     WorldConfig,
@@ -66,6 +67,7 @@ class Wish:
     outages: list[str]
     bad_day: int | None
     contradictions: float
+    references: float
 
 
 def world_of(wish: Wish) -> World:
@@ -97,6 +99,7 @@ def world_of(wish: Wish) -> World:
             outages=tuple(_outage(text) for text in wish.outages),
             calm_midnights=frozenset() if wish.bad_day is None else frozenset({wish.bad_day}),
             contradictions=Contradictions(*[wish.contradictions] * len(fields(Contradictions))),
+            references=References(share=wish.references),
             **changes,  # type: ignore[arg-type]  # each is what it replaces
         )
     )
@@ -164,6 +167,8 @@ def write_world(
         chosen = Canonical(distort=log_scores(wish.bad_day)).source()
     if wish.contradictions and source != "irembo":
         raise ValueError("--contradictions are between files that only irembo has")
+    if wish.references and source != "canonical":
+        raise ValueError("--references are transcripts that only canonical turns carry")
     if truth is not None and truth.resolve().is_relative_to(folder.resolve()):
         raise ValueError("--truth must lie outside --to: whoever lands that folder would land the truth as well")
     world = world_of(wish)

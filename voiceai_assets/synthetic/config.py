@@ -9,7 +9,7 @@ Logits throughout, unless a unit is said. An effect of 0 is off.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import astuple, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date, timedelta
 
 REGIONS = ("rural", "urban")
@@ -186,6 +186,17 @@ class Texts:
 
 
 @dataclass(frozen=True)
+class References:
+    """Turns of which a person wrote down what was said (canonical): their share, and how wrong recognition is there.
+
+    A word is recognised wrongly with the chance ``doubt`` times (1 - ASR confidence).
+    """
+
+    share: float = 0.0
+    doubt: float = 0.6
+
+
+@dataclass(frozen=True)
 class Contradictions:
     """Shares of irembo's sessions whose records say something else than what happened; what happened stays as it is.
 
@@ -222,6 +233,7 @@ class WorldConfig:
             early enough to end in time.
         undeclared: share of abandoned sessions whose emitter says nothing, so that silence must tell.
         contradictions: between the records of irembo's files.
+        references: reference transcripts of canonical turns.
     """
 
     first_day: date = date(2026, 1, 1)
@@ -240,6 +252,7 @@ class WorldConfig:
     cut_at_end: bool = True
     undeclared: float = 0.08
     contradictions: Contradictions = Contradictions()
+    references: References = References()
 
     def __post_init__(self) -> None:
         problem = next(self._problems(), None)
@@ -256,17 +269,24 @@ class WorldConfig:
             yield "the first release must serve from day 0"
         if [release.day for release in self.releases] != sorted({release.day for release in self.releases}):
             yield "releases must be in order of their days, one a day"
-        shares = (self.population.rural, self.population.rural + self.population.rural_shift, self.undeclared)
-        if not all(0 <= share <= 1 for share in shares):
-            yield f"shares lie between 0 and 1, not {shares} (rural, rural on the last day, undeclared)"
-        if not all(0 <= share <= 1 for share in astuple(self.contradictions)):
-            yield f"contradictions are shares between 0 and 1, not {astuple(self.contradictions)}"
+        for name, share in self._shares().items():
+            if not 0 <= share <= 1:
+                yield f"shares lie between 0 and 1, not {share} ({name.replace('_', ' ')})"
         for experiment in self.experiments:
             if not experiment.variants or experiment.unit not in {"user", "session"}:
                 yield f"experiment {experiment.name}: it needs variants, and its unit is user or session"
         for outage in self.outages:
             if outage.component not in COMPONENTS or not 0 <= outage.from_hour < outage.to_hour <= HOURS:
                 yield f"outage on day {outage.day}: a component of {', '.join(COMPONENTS)}, and hours in order"
+
+    def _shares(self) -> dict[str, float]:
+        return {
+            "rural": self.population.rural,
+            "rural on the last day": self.population.rural + self.population.rural_shift,
+            "undeclared": self.undeclared,
+            **{f"contradictions of {kind}": share for kind, share in asdict(self.contradictions).items()},
+            **{f"references' {name}": share for name, share in asdict(self.references).items()},
+        }
 
     def day(self, number: int) -> date:
         """The day of that number; 0 is the first."""

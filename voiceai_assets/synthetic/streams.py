@@ -39,6 +39,7 @@ class Stream(IntEnum):
     LEFT_OVER = 14
     RATINGS = 15
     CONTRADICTIONS = 16
+    MISHEARING = 17
     ASSIGNMENT = 32  # plus the number of the experiment
 
 

@@ -9,16 +9,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from voiceai_assets.synthetic.columns import (
     Coded,
     Group,
+    Json,
     Number,
     Spelled,
     Table,
     Whole,
     instants,
+    json_objects,
     session_ids,
     user_ids,
 )
@@ -34,8 +37,9 @@ from voiceai_assets.synthetic.config import (
 )
 from voiceai_assets.synthetic.dialogue import IN_PROGRESS, NO_ERROR, TECHNICAL, TRANSFERRED
 from voiceai_assets.synthetic.files import endings
+from voiceai_assets.synthetic.mishearing import mishear
 from voiceai_assets.synthetic.sources.base import Piece, Source, is_last, nothing, words
-from voiceai_assets.synthetic.streams import Floats, Ints
+from voiceai_assets.synthetic.streams import Floats, Ints, Stream, generator
 from voiceai_assets.synthetic.texts import Said, agent_texts
 from voiceai_assets.synthetic.world import Block, World
 
@@ -61,7 +65,13 @@ class Canonical:
         asr = block.turns.asr
         if self.distort is not None:
             asr = self.distort(block, asr)
-        yield Piece("turns", turns(world.config, block, words(world.config, block), asr), block.turns.at_ms)
+        said = words(world.config, block)
+        extra: Table = {}
+        if world.config.references.share:
+            rng = generator(world.config.seed, block.day.number, block.number, Stream.MISHEARING)
+            heard = mishear(said, block.turns.asr, world.config.references, rng)
+            extra, said = {"extra": _reference(said, heard.reference)}, heard.said
+        yield Piece("turns", {**turns(world.config, block, said, asr), **extra}, block.turns.at_ms)
 
     def source(self) -> Source:
         """The source."""
@@ -126,6 +136,12 @@ def _endings(declared: NDArray[np.integer], is_understood: NDArray[np.bool_]) ->
         "transfer_reason": Coded(("repeated_errors",), np.where((outcome == TRANSFERRED) & (understood == 0), 0, -1)),
     }
     return Group(table, np.ravel_multi_index((declared + 1, is_understood), (len(OUTCOMES) + 1, 2)))
+
+
+def _reference(said: Said, index: Ints) -> Json:
+    """What was said, for the turns of which somebody wrote it down."""
+    texts = json_objects({"reference_transcript": Coded(said.user_texts, np.arange(len(said.user_texts)))})
+    return Json(texts.take(pa.array(index, mask=index < 0)))
 
 
 def of_session(config: WorldConfig, block: Block) -> Table:
