@@ -113,6 +113,7 @@ def test_a_day_outside_the_world_is_refused() -> None:
     ("change", "words"),
     [
         ({"days": 0}, "at least 1"),
+        ({"users": 10**8 + 1}, "at most 100,000,000"),
         ({"releases": ()}, "first release"),
         ({"releases": (Release(0, "a"), Release(5, "b"), Release(3, "c"))}, "in order"),
         ({"population": Population(rural=0.9, rural_shift=0.2)}, "between 0 and 1"),

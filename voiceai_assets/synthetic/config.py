@@ -23,6 +23,7 @@ MAX_TURNS = 12
 HOURS = 24
 ASR_CENTRE = 0.8
 LATENCY_CENTRE = 7.1  # log(1 + ms) of a median reply
+MOST_USERS = 10**8  # their names have eight digits
 
 
 @dataclass(frozen=True)
@@ -265,6 +266,8 @@ class WorldConfig:
                 "days, users and sessions_per_day must be at least 1, not "
                 f"{self.days}, {self.users} and {self.sessions_per_day}"
             )
+        if self.users > MOST_USERS:
+            yield f"users can be at most {MOST_USERS:,}, not {self.users:,}"
         if not self.releases or self.releases[0].day != 0:
             yield "the first release must serve from day 0"
         if [release.day for release in self.releases] != sorted({release.day for release in self.releases}):
