@@ -366,3 +366,15 @@ def test_what_lies_in_a_folder_that_was_closed_is_not_taken_for_deleted(somebody
         found = look(somebody_else, known)
     folder.chmod(0o755)
     assert (found.gone, found.fresh, found.closed) == ([], [], ["canonical/month/"])
+
+
+def test_a_file_that_is_gone_is_not_held_by_the_name_of_one_that_is_closed(somebody_else: Path) -> None:
+    closed = land(somebody_else, line(), "turns.json")
+    gone = land(somebody_else, line(session_id="b"), "turns.jsonl")
+    known = {file.path: file for file in look(somebody_else, {}).fresh}
+    gone.unlink()
+    closed.write_bytes(line(session_id="c"))
+    closed.chmod(0)
+    with as_somebody_else():
+        found = look(somebody_else, known)
+    assert (found.gone, found.closed) == (["canonical/turns.jsonl"], ["canonical/turns.json"])

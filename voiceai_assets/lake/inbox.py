@@ -268,6 +268,7 @@ def refresh(
     now = time.time()
     closed: list[str] = []
     present: dict[str, FileStat] = {stat.path: stat for stat in scan(landing, closed)}
+    gone = [path for path in known if path not in present and not path.startswith(tuple(closed))]
     new = [stat for stat in sorted(present.values()) if _is_news(landing, stat, known)]
     closed += [stat.path for stat in new if not _may_read(landing / stat.path)]
     quiet = [stat for stat in new if stat.is_quiet(now, quiet_seconds) and not _hangs_on(landing, stat, closed)]
@@ -278,7 +279,7 @@ def refresh(
         fresh = _index_what_stays(landing, now_read, db)
     return Refresh(
         fresh=fresh,
-        gone=[path for path in known if path not in present and not path.startswith(tuple(closed))],
+        gone=gone,
         waiting=[stat.path for stat in new if not stat.is_quiet(now, quiet_seconds)],
         closed=closed,
     )

@@ -261,13 +261,11 @@ class WorldConfig:
             raise ValueError(problem)
 
     def _problems(self) -> Iterator[str]:
-        if self.days < 1 or self.users < 1 or self.sessions_per_day < 1:
+        if min(self.days, self.users, self.sessions_per_day) < 1 or self.users > MOST_USERS:
             yield (
-                "days, users and sessions_per_day must be at least 1, not "
+                f"days, users and sessions_per_day must be at least 1, and users at most {MOST_USERS:,}; not "
                 f"{self.days}, {self.users} and {self.sessions_per_day}"
             )
-        if self.users > MOST_USERS:
-            yield f"users can be at most {MOST_USERS:,}, not {self.users:,}"
         if not self.releases or self.releases[0].day != 0:
             yield "the first release must serve from day 0"
         if [release.day for release in self.releases] != sorted({release.day for release in self.releases}):
