@@ -11,11 +11,9 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
-from psycopg.rows import dict_row
 
 from tests.integration import slow_path_irembo
 from tests.integration.slow_path_irembo import Session
@@ -126,7 +124,7 @@ def _counted(files: dict[str, pd.DataFrame]) -> dict[str, tuple[int, int]]:
 
 def test_every_contradiction_is_counted(month: World, files: dict[str, pd.DataFrame]) -> None:
     assert set(month.certified()) == set(files["sessions"].created_at), "every day of the month is published"
-    found = _as_reader(month, "select * from certified.contradictions")
+    found = month.read("select * from certified.contradictions")
     assert {row["contradiction"]: (row["found_count"], row["out_of"]) for row in found} == _counted(files)
 
 
@@ -136,7 +134,7 @@ def test_every_way_of_every_kpi_its_spread_and_its_verdict_are_those_by_hand(
     with LIMITS.open(newline="") as lines:
         limits = {row["kpi"]: float(row["spread_limit"]) for row in csv.DictReader(lines)}
     expected = {(row["kpi"], row["way"]): row for row in slow_path_irembo.report(sessions.values(), limits)}
-    found = {(row["kpi"], row["way"]): row for row in _as_reader(month, "select * from certified.contradiction_report")}
+    found = {(row["kpi"], row["way"]): row for row in month.read("select * from certified.contradiction_report")}
     assert found.keys() == expected.keys()
     assert len(found) == 22
     for way, row in found.items():
@@ -160,7 +158,7 @@ def test_what_hangs_on_a_contradiction_is_withheld_and_nothing_else(month: World
 
 def test_every_column_of_every_session_is_what_the_five_files_say(month: World, sessions: dict[str, Session]) -> None:
     pseudonym = load_pseudonymiser(month.settings)
-    published = _as_reader(month, "select * from certified.fact_voice_ai_sessions")
+    published = month.read("select * from certified.fact_voice_ai_sessions")
     assert {row["session_id"] for row in published} == sessions.keys()
     assert sum(len(session.repeated_failures) for session in sessions.values()) > 0
     for row in published:
@@ -178,15 +176,9 @@ def test_the_asset_of_the_report_lists_what_contradicts_and_what_is_withheld(mon
         for name in ("contradictions", "withheld")
     }
     assert {row["kpi"] for row in tables["withheld"]} == {
-        row["kpi"]
-        for row in _as_reader(month, "select kpi from certified.contradiction_report where verdict = 'withheld'")
+        row["kpi"] for row in month.read("select kpi from certified.contradiction_report where verdict = 'withheld'")
     }
-    found = _as_reader(month, "select * from certified.contradictions where found_count > 0")
+    found = month.read("select * from certified.contradictions where found_count > 0")
     assert {row["contradiction"]: row["found_count"] for row in tables["contradictions"]} == {
         row["contradiction"]: row["found_count"] for row in found
     }
-
-
-def _as_reader(world: World, query: str) -> list[dict[str, Any]]:
-    with world.as_reader() as connection, connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(query).fetchall()  # type: ignore[arg-type]  # literals above

@@ -17,7 +17,6 @@ from typing import Any
 import pandas as pd
 import pytest
 from psycopg import sql
-from psycopg.rows import dict_row
 
 from tests.integration import (
     grains,
@@ -243,8 +242,7 @@ Row = dict[str, Any]
 
 def read(fed: Fed, relation: str) -> list[Row]:
     """As a dashboard does."""
-    with fed.platform.as_reader() as connection, connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(f"select * from {relation}").fetchall()  # type: ignore[arg-type]  # names below
+    return fed.platform.read(f"select * from {relation}")
 
 
 def by(rows: list[Row], *names: str) -> dict[tuple[Any, ...], Row]:

@@ -18,7 +18,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from psycopg.rows import dict_row
 
 from tests.integration import slow_path, slow_path_events, slow_path_turns
 from tests.integration.callers import MESSAGES, around_midnights, written
@@ -124,8 +123,7 @@ def events(kigali: World) -> list[Row]:
 
 def read(world: World, relation: str) -> list[Row]:
     """As a dashboard does."""
-    with world.as_reader() as connection, connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(f"select * from certified.{relation}").fetchall()  # type: ignore[arg-type]  # names below
+    return world.read(f"select * from certified.{relation}")
 
 
 def by(rows: list[Row], *names: str) -> dict[tuple[Any, ...], Row]:

@@ -20,7 +20,6 @@ from typing import Any
 import pandas as pd
 import psycopg
 import pytest
-from psycopg.rows import dict_row
 
 from tests.conftest import SHARED_DATA
 from tests.integration import grains, slow_path
@@ -58,12 +57,6 @@ def platform() -> Iterator[World]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def read(world: World, sql: str, *parameters: Any) -> list[dict[str, Any]]:
-    """As bi_reader: what a dashboard would get."""
-    with world.as_reader() as connection, connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(sql, parameters).fetchall()  # type: ignore[arg-type]  # literals below
-
-
 # -- sessions, column by column ----------------------------------------------------------------------------------------
 
 #: Where a figure came from, and in which group of users: not recomputed here.
@@ -84,8 +77,7 @@ def slow_sessions(platform: World) -> dict[str, dict[str, Any]]:
 def test_every_column_of_every_session_is_what_its_turns_say(
     platform: World, slow_sessions: dict[str, dict[str, Any]]
 ) -> None:
-    published = read(
-        platform,
+    published = platform.read(
         "select * from certified.fact_voice_ai_sessions where source = 'canonical' and session_id = any(%s)",
         list(slow_sessions),
     )
@@ -107,7 +99,7 @@ def test_daily_sums_are_the_sums_of_those_sessions(platform: World, slow_session
         for name, of in slow_path.SUMS.items():
             wanted[tuple(row[group] for group in groups)][name] += of(row)
     found: dict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
-    for row in read(platform, "select * from certified.agg_sessions_daily where source = 'canonical'"):
+    for row in platform.read("select * from certified.agg_sessions_daily where source = 'canonical'"):
         key = tuple(row[group] for group in groups)
         assert row.keys() - PROVENANCE - set(groups) - {"source"} == slow_path.SUMS.keys()
         if str(key[0]) not in {LAST, "2026-08-03"}:  # sessions of which other tables speak
@@ -124,10 +116,10 @@ def test_every_metric_of_the_catalogue_is_the_sum_of_what_each_session_adds(
     for day in days:
         rows = [row for row in slow_sessions.values() if str(row["session_date"]) == day]
         sums = ", ".join(f"sum({name}_{part}) as {name}_{part}" for name in slow_path.METRICS for part in "nd")
-        [found] = read(platform, f"select {sums} from certified.agg_metrics_daily where session_date = %s", day)
+        [found] = platform.read(f"select {sums} from certified.agg_metrics_daily where session_date = %s", day)
         kept = {
             figure["metric"]: (float(figure["numerator"]), float(figure["denominator"]))
-            for figure in read(platform, "select * from certified.figure_history where day = %s and is_live", day)
+            for figure in platform.read("select * from certified.figure_history where day = %s and is_live", day)
         }
         for name, parts in slow_path.METRICS.items():
             wanted = tuple(sum(round(of(row) * 1e9) for row in rows) for of in parts)
@@ -138,7 +130,7 @@ def test_every_metric_of_the_catalogue_is_the_sum_of_what_each_session_adds(
 def test_median_and_p90_of_durations_are_those_of_the_sorted_seconds(
     platform: World, slow_sessions: dict[str, dict[str, Any]]
 ) -> None:
-    published = read(platform, "select * from certified.session_duration_daily where source = 'canonical'")
+    published = platform.read("select * from certified.session_duration_daily where source = 'canonical'")
     days = {str(row["session_date"]): row for row in published}
     for day in {str(row["session_date"]) for row in slow_sessions.values()} - {"2026-08-03"}:
         took = [row["duration_seconds"] for row in slow_sessions.values() if str(row["session_date"]) == day]
@@ -157,7 +149,7 @@ def test_engagement_counts_the_last_thirty_published_days(
     for row in slow_sessions.values():
         if row["session_date"] > since and row["session_date"] != date(2026, 8, 3):
             of_users[row["user_id"]].append(row)
-    published = {row["user_id"]: row for row in read(platform, "select * from certified.user_engagement")}
+    published = {row["user_id"]: row for row in platform.read("select * from certified.user_engagement")}
     assert len(published) >= len(of_users) > 10
     for user, rows in of_users.items():
         took = [row["duration_seconds"] for row in rows]
@@ -172,8 +164,8 @@ def test_every_column_of_every_turn_is_what_was_landed(platform: World, dstc2: P
     calls = _calls(dstc2)
     starts = {name: rows[0]["at"] for name, rows in calls.items()}
     landed = {(row["session_id"], row["turn_number"]): row for rows in calls.values() for row in rows}
-    published = read(
-        platform, "select * from certified.fact_voice_ai_turns where session_date between %s and %s", *CALLS
+    published = platform.read(
+        "select * from certified.fact_voice_ai_turns where session_date between %s and %s", *CALLS
     )
     assert len(published) == len(landed)
     same = ("turn_id", "channel", "user_type", "region", "language", "module", "intent", "intent_confidence",
@@ -216,21 +208,20 @@ def test_percentiles_of_real_calls_are_those_of_the_sorted_values(platform: Worl
     for day in CALLS:
         turns = [row for rows in calls.values() if rows[0]["timestamp"][:10] == day for row in rows]
         values = [math.floor(row["total_latency_ms"]) for row in turns if row.get("total_latency_ms") is not None]
-        (found,) = read(
-            platform, "select * from certified.sla_daily where session_date = %s and component = 'total'", day
+        (found,) = platform.read(
+            "select * from certified.sla_daily where session_date = %s and component = 'total'", day
         )
         assert {name: found[name] for name in SHARES} == {name: percentile(values, p) for name, p in SHARES.items()}
         assert (found["measured_turn_count"], found["eligible_turn_count"]) == (len(values), len(turns))
         assert found["is_met"] is (percentile(values, (19, 20)) < 3000)
-        histogram = read(
-            platform,
+        histogram = platform.read(
             "select latency_ms, sum(turn_count)::int as n from certified.agg_latency_histogram_daily "
             "where session_date = %s and component = 'total' group by 1",
             day,
         )
         expected = Counter(values) | {None: len(turns) - len(values)}
         assert {row["latency_ms"]: row["n"] for row in histogram} == expected
-        (asr,) = read(platform, "select * from certified.sla_daily where session_date = %s and component = 'asr'", day)
+        (asr,) = platform.read("select * from certified.sla_daily where session_date = %s and component = 'asr'", day)
         assert (asr["p95_ms"], asr["is_met"], asr["coverage"]) == (None, None, 0), "never measured is not met"
 
 
@@ -255,7 +246,7 @@ def test_recognition_of_real_calls_is_weighted_by_turn(platform: World, dstc2: P
             for name, count in zip(("reference_word_count", "word_error_count"), counts, strict=True):
                 figures[name] += count
                 figures[f"{band}_confidence_{name}"] += count
-    found = read(platform, "select * from certified.asr_by_language where session_date = any(%s::date[])", list(CALLS))
+    found = platform.read("select * from certified.asr_by_language where session_date = any(%s::date[])", list(CALLS))
     assert {row["language"] for row in found} == {"en"}
     for row in found:
         figures = expected.pop((row["session_date"].isoformat(), row["model_version"]))
@@ -273,7 +264,7 @@ def test_modules_of_real_calls_add_up_to_the_calls(platform: World, dstc2: Path)
         for module, microseconds in spent.items():
             turns = sum(row["module"] == module for row in rows)
             expected[key, pseudonym(rows[0]["user_id"]), module] = [turns, microseconds / 1e6]
-    found = read(platform, "select * from certified.user_sessions where session_date = any(%s::date[])", list(CALLS))
+    found = platform.read("select * from certified.user_sessions where session_date = any(%s::date[])", list(CALLS))
     assert {
         (row["session_id"], row["user_id"], row["module"]): [row["turn_count"], row["duration_seconds"]]
         for row in found
@@ -285,9 +276,7 @@ def test_modules_of_real_calls_add_up_to_the_calls(platform: World, dstc2: Path)
         entry[0] += 1
         entry[1] += turns
         entry[2] += round(seconds * 1000)
-    modules = read(
-        platform, "select * from certified.module_usage where user_id = any(%s)", [user for user, _ in usage]
-    )
+    modules = platform.read("select * from certified.module_usage where user_id = any(%s)", [user for user, _ in usage])
     assert {
         (row["user_id"], row["module"]): [
             row["usage_count"], row["turn_count"], round(row["total_duration_seconds"] * 1000)
@@ -313,8 +302,7 @@ def _tables(irembo: Path) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
 def test_confidence_of_system_rows_is_in_no_average(platform: World, irembo: Path) -> None:
     _, turns, _ = _tables(irembo)
     heard = turns[turns["speaker"] == "user"]
-    (found,) = read(
-        platform,
+    (found,) = platform.read(
         "select sum(asr_turn_count)::int as n, sum(asr_confidence_nano)::bigint as nano, "
         "sum(turn_count)::int as turns, sum(user_turn_count)::int as user_turns, sum(session_count)::int as sessions, "
         "sum(misunderstanding_turn_count)::int as misunderstood "
@@ -337,8 +325,7 @@ def test_sessions_without_turns_are_counted_and_nowhere_else(platform: World, ir
     sessions, turns, _ = _tables(irembo)
     silent = sessions[~sessions["session_id"].isin(turns["session_id"])]
     engaged = turns[turns["speaker"] == "user"]["session_id"].nunique()
-    (found,) = read(
-        platform,
+    (found,) = platform.read(
         "select sum(offered_session_count)::int as offered, sum(connected_session_count)::int as connected, "
         "sum(engaged_session_count)::int as engaged, sum(sessions_without_turns)::int as silent "
         "from certified.sessions_without_turns_daily where session_date between %s and %s",
@@ -346,8 +333,7 @@ def test_sessions_without_turns_are_counted_and_nowhere_else(platform: World, ir
     )
     connected = len(sessions) - len(silent)
     assert found == {"offered": len(sessions), "connected": connected, "engaged": engaged, "silent": len(silent)}
-    (facts,) = read(
-        platform,
+    (facts,) = platform.read(
         "select count(*)::int as n from certified.fact_voice_ai_sessions where session_date between %s and %s",
         *TABLES,
     )
@@ -361,8 +347,7 @@ def test_applications_keep_their_own_user_and_day(platform: World, irembo: Path)
         (row.submitted_at, row.application_id, row.session_id, pseudonym(row.user_id), row.status == "completed")
         for row in applications.itertuples()
     }
-    found = read(
-        platform,
+    found = platform.read(
         "select submitted_date::text as day, application_id, origin_session_id, user_id, is_completed "
         "from certified.fact_applications where submitted_date between %s and %s",
         *TABLES,
@@ -403,7 +388,7 @@ def test_the_ladder_of_contradictory_tables(platform: World, irembo: Path) -> No
             "no_repeat_24h_session_count": len(completed) - repeats[1] if day < days[-1] else None,
             "no_repeat_7d_session_count": len(completed) - repeats[7] if day <= days[2] else None,
         }
-    found = read(platform, "select * from certified.outcome_ladder_daily where session_date between %s and %s", *TABLES)
+    found = platform.read("select * from certified.outcome_ladder_daily where session_date between %s and %s", *TABLES)
     assert {row.pop("session_date"): row for row in found if row.pop("source") == "irembo"} == expected
     assert sum(row["applied_other_user_session_count"] for row in expected.values()) > 0
 
@@ -412,15 +397,13 @@ def test_the_ladder_of_contradictory_tables(platform: World, irembo: Path) -> No
 
 
 def test_a_percentile_is_of_the_turns_and_not_of_percentiles(platform: World) -> None:
-    (day,) = read(
-        platform,
+    (day,) = platform.read(
         "select * from certified.sla_daily where session_date = '2026-08-01' and source = 'canonical' "
         "and component = 'total'",
     )
     assert (day["p50_ms"], day["p95_ms"], day["p99_ms"]) == (100, 900, 900), "the cancelled minute is not in it"
     assert day["measured_turn_count"] == 20
-    cut = read(
-        platform,
+    cut = platform.read(
         "select channel, max(latency_ms) as slowest, sum(turn_count)::int as n "
         "from certified.agg_latency_histogram_daily where session_date = '2026-08-01' and component = 'total' "
         "and latency_ms is not null group by 1 order by 1",
@@ -430,16 +413,14 @@ def test_a_percentile_is_of_the_turns_and_not_of_percentiles(platform: World) ->
 
 def test_a_rate_is_a_ratio_of_sums(platform: World) -> None:
     names = ["long", "short"]
-    (found,) = read(
-        platform,
+    (found,) = platform.read(
         "select sum(error_turn_count)::int as errors, sum(turn_count)::int as turns, "
         "avg(error_turn_proportion) as mean_of_rates from certified.fact_voice_ai_sessions where session_id = any(%s)",
         names,
     )
     assert (found["errors"], found["turns"]) == (2, 11)
     assert found["mean_of_rates"] == pytest.approx(0.55)
-    day = read(
-        platform,
+    day = platform.read(
         "select component, error_turn_count, turn_count, is_error_rate_met from certified.sla_daily "
         "where session_date = '2026-08-01' and component in ('llm', 'tts', 'total') order by 1",
     )
@@ -472,8 +453,7 @@ def test_sums_by_group_of_users_give_the_same_figures_as_the_sessions(platform: 
 
 
 def test_a_session_across_midnight_is_of_one_day(platform: World) -> None:
-    found = read(
-        platform,
+    found = platform.read(
         "select session_date::text, turn_count, duration_seconds from certified.user_sessions "
         "where session_id = 'crossing'",
     )
@@ -483,7 +463,7 @@ def test_a_session_across_midnight_is_of_one_day(platform: World) -> None:
 def test_repeats_are_known_only_when_their_window_is_published(platform: World) -> None:
     ladder = {
         row["session_date"].isoformat(): row
-        for row in read(platform, "select * from certified.outcome_ladder_daily where session_date >= %s", MADE[0])
+        for row in platform.read("select * from certified.outcome_ladder_daily where session_date >= %s", MADE[0])
     }
     first = ladder["2026-08-01"]
     # r1, s1 and t1 complete on the first day; r1 comes back after exactly 24 hours, s1 a minute later, t1 after a week
@@ -512,7 +492,7 @@ def test_repeat_usage_waits_for_thirty_published_days(platform: World) -> None:
         "where first_session_date = '2026-08-01' and source = 'canonical'"
     )
     users = {rows[0]["user_id"] for rows in MADE_SESSIONS.values() if rows[0]["timestamp"].startswith("2026-08-01")}
-    assert read(platform, query) == [{"user_count": len(users), "repeat_user_count": None, "is_mature": False}]
+    assert platform.read(query) == [{"user_count": len(users), "repeat_user_count": None, "is_mature": False}]
     with platform.pipeline.warehouse.connect() as connection:
         for day in range(10, 31):
             _pretend_published(connection, date(2026, 8, 1) + timedelta(day))
@@ -544,8 +524,7 @@ def _pretend_published(connection: psycopg.Connection[Any], day: date) -> None:
 def test_versions_of_a_user_follow_the_exports(platform: World) -> None:
     pseudonym = load_pseudonymiser(platform.settings)
     names = {pseudonym(who): who for who in ("stays", "moves", "leaves")}
-    found = read(
-        platform,
+    found = platform.read(
         "select user_id, region, valid_from::text, valid_to::text, is_current from certified.dim_users "
         "where user_id = any(%s)",
         list(names),
@@ -560,7 +539,7 @@ def test_versions_of_a_user_follow_the_exports(platform: World) -> None:
 
 
 def test_what_a_spoken_session_costs_and_how_it_sounded(platform: World) -> None:
-    (cost,) = read(platform, "select * from certified.cost_daily where model_version = 'm' and source = 'canonical'")
+    (cost,) = platform.read("select * from certified.cost_daily where model_version = 'm' and source = 'canonical'")
     prices = pd.read_csv(DBT_PROJECT / "seeds" / "prices.csv")
     now = prices[prices["valid_to"].isna()].set_index(["item", "applies_to"])["usd_per_million"].to_dict()
     expected = (
@@ -572,7 +551,7 @@ def test_what_a_spoken_session_costs_and_how_it_sounded(platform: World) -> None
     assert (cost["tokens_in"], cost["tokens_out"], cost["tts_characters"]) == (900, 60, 3000)
     assert cost["unpriced_unit_count"] == 0
     assert (cost["session_count"], cost["completed_session_count"], cost["emitted_cost_usd"]) == (1, 1, None)
-    (tts,) = read(platform, "select * from certified.tts_metrics_daily where tts_provider = 'deepgram'")
+    (tts,) = platform.read("select * from certified.tts_metrics_daily where tts_provider = 'deepgram'")
     assert (tts["tts_voice"], tts["turn_count"], tts["fallback_count"], tts["barge_in_turn_count"]) == ("luna", 3, 3, 3)
     assert (tts["transcoded_turn_count"], tts["transcode_us"], tts["sentence_chunk_count"]) == (3, 3750, None)
 

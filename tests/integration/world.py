@@ -180,6 +180,11 @@ class World:
         """As bi_reader."""
         return psycopg.connect(self.pipeline.warehouse.reader.libpq())
 
+    def read(self, query: str, *parameters: Any) -> list[dict[str, Any]]:
+        """As bi_reader: what a dashboard would get."""
+        with self.as_reader() as connection:
+            return ledger.rows(connection, query, parameters)
+
     def certified(self) -> dict[str, int]:
         """Sessions that a dashboard sees, by day."""
         with self.as_reader() as connection:
