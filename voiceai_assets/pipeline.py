@@ -312,8 +312,12 @@ class Pipeline:
             self._settle(connection, day, run_id)
 
     def _mart_load_id(self, connection: ledger.Connection, day: str) -> str | None:
-        timeout = longest_timeout_minutes(self.settings.session_timeout_minutes)
-        return ledger.mart_load_id(connection, day, self.mart_code_version(), timeout)
+        return ledger.mart_load_id(connection, day, self.mart_code_version(), self.longest_timeout_minutes)
+
+    @property
+    def longest_timeout_minutes(self) -> int:
+        """Silence after which a session of any source has ended."""
+        return longest_timeout_minutes(self.settings.session_timeout_minutes)
 
     def expected_mart_load(self, connection: ledger.Connection, day: str) -> str | None:
         """What the marts of a day would be called if they were built now; None where the day was never loaded."""

@@ -114,11 +114,11 @@ def abandonment_model_asset() -> dg.AssetsDefinition:
             days = read_certified_days(
                 pipeline.pipeline.warehouse.reader,
                 config.last_days,
-                timeout_minutes=settings.session_timeout_minutes,
+                timeout_minutes=pipeline.pipeline.longest_timeout_minutes,
                 audited=AUDITED_SESSIONS,
             )
             assert days.audit is not None
-            found = leaks(days.table, *days.audit, settings.session_timeout_minutes)
+            found = leaks(days.table, *days.audit, pipeline.pipeline.longest_timeout_minutes)
             table = mature(days.table, days.observed_until, config.maturity_hours)
             training = TrainingConfig(
                 test_share=config.test_share,
@@ -227,7 +227,8 @@ def scores_asset() -> dg.AssetsDefinition:
             todo = unscored_days(connection, champion)
             seen, watched = 0, []
             if todo:
-                days = read_certified_days(warehouse.reader, timeout_minutes=pipeline.settings.session_timeout_minutes)
+                timeout = pipeline.pipeline.longest_timeout_minutes
+                days = read_certified_days(warehouse.reader, timeout_minutes=timeout)
                 table = days.table.assign(session_date=days.table["session_date"].astype(str))
                 table = table[table["session_date"].isin(todo)].reset_index(drop=True)
                 model = registry.load(champion)

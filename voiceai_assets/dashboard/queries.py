@@ -26,6 +26,7 @@ from voiceai_assets.catalogue import catalogue
 from voiceai_assets.dashboard.days import Period, Request, resolve
 from voiceai_assets.governance.withheld import Withheld, read_withheld, withheld_by_metric
 from voiceai_assets.stats.intervals import Cluster, CrossSums, Sums
+from voiceai_assets.warehouse.readers import is_there
 from voiceai_assets.warehouse.server import Address
 
 T = TypeVar("T")
@@ -271,8 +272,7 @@ def _withheld(connection: psycopg.Connection[Any], shown: Mapping[str, Any]) -> 
 
 
 def _is_published(connection: psycopg.Connection[Any]) -> bool:
-    found = connection.execute("select to_regclass('certified.fact_voice_ai_sessions') is not null").fetchone()
-    return bool(found and found[0])
+    return is_there(connection, "certified.fact_voice_ai_sessions")
 
 
 def _moments(metric: LiteralString, prefix: LiteralString = "") -> LiteralString:

@@ -19,6 +19,7 @@ from voiceai_assets.governance.withheld import Withheld
 from voiceai_assets.stats.gaps import Gap, completion_gap
 from voiceai_assets.stats.intervals import Change
 from voiceai_assets.warehouse import ledger
+from voiceai_assets.warehouse.readers import is_there
 
 Connection = psycopg.Connection[Any]
 
@@ -90,8 +91,7 @@ class FoundGap:
 
 def read_gaps(connection: Connection, first: date, last: date, withheld: Iterable[Withheld]) -> list[FoundGap]:
     """Every comparison within every source over a period of published days; nothing before there are any."""
-    there = connection.execute("select to_regclass('certified.agg_sessions_daily') is not null").fetchone()
-    if there != (True,):
+    if not is_there(connection, "certified.agg_sessions_daily"):
         return []
     no_claim = {(w.source, w.kpi) for w in withheld}
     rows = ledger.rows(connection, _SUMS, {"first": first, "last": last})

@@ -28,6 +28,7 @@ from voiceai_assets.governance.verify import certificates
 from voiceai_assets.governance.withheld import read_withheld
 from voiceai_assets.pages import templates
 from voiceai_assets.warehouse import ledger
+from voiceai_assets.warehouse.readers import is_there
 
 Connection = psycopg.Connection[Any]
 _HOURS_READ = 72  # nobody reads hours beyond
@@ -255,7 +256,7 @@ def _restatements(connection: Connection, span: Mapping[str, Any]) -> list[dict[
 
 def _if_there(connection: Connection, view: str, query: str) -> list[dict[str, Any]]:
     """Rows of a view over published days, which is only there once every mart was built."""
-    return ledger.rows(connection, query) if _one(connection, f"select to_regclass('{view}')") else []
+    return ledger.rows(connection, query) if is_there(connection, view) else []
 
 
 def _one(connection: Connection, query: str) -> Any:

@@ -14,6 +14,7 @@ import psycopg
 from psycopg.rows import class_row
 
 from voiceai_assets.catalogue import catalogue
+from voiceai_assets.warehouse.readers import is_there
 
 Connection = psycopg.Connection[Any]
 
@@ -42,8 +43,7 @@ class Withheld:
 
 def read_withheld(connection: Connection) -> list[Withheld]:
     """All that is withheld over the published days; nothing before there are any."""
-    there = connection.execute("select to_regclass('certified.contradiction_report') is not null").fetchone()
-    if there != (True,):
+    if not is_there(connection, "certified.contradiction_report"):
         return []
     with connection.cursor(row_factory=class_row(Withheld)) as cursor:
         return cursor.execute(_WITHHELD).fetchall()

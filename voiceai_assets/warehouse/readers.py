@@ -58,6 +58,11 @@ def history_of(mart: str) -> str:
     return f"{mart}_versions"
 
 
+def is_there(connection: Connection, relation: str) -> bool:
+    """Whether a view of readers exists: before the first publication there is none."""
+    return connection.execute("select to_regclass(%s) is not null", [relation]).fetchone() == (True,)
+
+
 def columns_of(connection: Connection, schema: str, table: str) -> list[tuple[str, str]]:
     """Names and types in order, without ``publication_id``; empty where there is no such table."""
     found = connection.execute(

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, LiteralString
 
 import pandas as pd
 import psycopg
 
 from voiceai_assets.models.abandonment.features import KEYS, LABELS, with_labels
 from voiceai_assets.models.abandonment.prefix import CATEGORICAL, NUMERIC
-from voiceai_assets.sources import longest_timeout_minutes
+from voiceai_assets.warehouse.readers import is_there
 from voiceai_assets.warehouse.server import Address
 
 NO_DAY_YET = "no day is certified yet; `voiceai materialize --from DAY` makes some"
@@ -106,7 +106,7 @@ def read_certified_days(
     Args:
         reader: where ``bi_reader`` finds the warehouse.
         last_days: days with sessions, counted from the last one. History is taken from all days.
-        timeout_minutes: silence after which an inferred end was known, of sources without a time of their own.
+        timeout_minutes: silence after which an inferred end was known, of whatever source.
         audited: sessions whose turns are read as well; which ones, their ids decide.
 
     Returns:
@@ -118,8 +118,7 @@ def read_certified_days(
     """
     with psycopg.connect(reader.libpq()) as connection:
         connection.execute("set transaction isolation level repeatable read read only")
-        known = connection.execute("select to_regclass('certified.feature_session_prefix') is not null").fetchone()
-        if known != (True,):
+        if not is_there(connection, "certified.feature_session_prefix"):
             raise LookupError(NO_DAY_YET)
         days = connection.execute(
             "select session_date::text, min(publication_version)::text, min(certificate_id) "
@@ -129,12 +128,15 @@ def read_certified_days(
         if not days:
             raise LookupError("no day is certified now; `voiceai status` says why")
         ended = connection.execute("select max(ended_at) from certified.fact_voice_ai_sessions").fetchone()
-        waited, since = longest_timeout_minutes(timeout_minutes), min(day for day, *_ in days)
-        cursor = connection.execute(_TABLE, {"timeout": waited, "since": since})
-        assert cursor.description is not None
         assert ended is not None
-        table = pd.DataFrame(cursor.fetchall(), columns=[column.name for column in cursor.description])
-        audit = _audit(connection, min(day for day, *_ in days), audited) if audited else None
+        since = min(day for day, *_ in days)
+        table = _frame(connection, _TABLE, {"timeout": timeout_minutes, "since": since})
+        of_audit = {"since": since, "count": audited}
+        audit = (
+            (_frame(connection, _AUDITED_TURNS, of_audit), _frame(connection, _AUDITED_SESSIONS, of_audit))
+            if audited
+            else None
+        )
     return CertifiedDays(
         table=_typed(table),
         audit=audit,
@@ -143,15 +145,12 @@ def read_certified_days(
     )
 
 
-def _audit(
-    connection: psycopg.Connection[tuple[Any, ...]], since: str, count: int
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    frames = []
-    for query in (_AUDITED_TURNS, _AUDITED_SESSIONS):
-        cursor = connection.execute(query, {"since": since, "count": count})
-        assert cursor.description is not None
-        frames.append(pd.DataFrame(cursor.fetchall(), columns=[column.name for column in cursor.description]))
-    return frames[0], frames[1]
+def _frame(
+    connection: psycopg.Connection[tuple[Any, ...]], query: LiteralString, parameters: Mapping[str, Any]
+) -> pd.DataFrame:
+    cursor = connection.execute(query, parameters)
+    assert cursor.description is not None
+    return pd.DataFrame(cursor.fetchall(), columns=[column.name for column in cursor.description])
 
 
 def _typed(table: pd.DataFrame) -> pd.DataFrame:
