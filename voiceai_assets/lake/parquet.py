@@ -6,8 +6,13 @@ import os
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 
+from voiceai_assets.lake.ahead import one_ahead
 from voiceai_assets.lake.reading.block import literal
+
+_ROWS_OF_A_GROUP = 122_880  # sixty of DuckDB's vectors
 
 
 def from_parquet(path: Path) -> str:
@@ -18,8 +23,25 @@ def from_parquet(path: Path) -> str:
 def rewrite(db: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
     """Put the result of a query in the place of a file; readers see the old file or the new one.
 
-    Compressed lightly: at the usual level files are as small, and 300,000 turns took 0.49 s in place of 0.38 to write.
+    Arrow encodes while DuckDB makes the next rows: DuckDB's own writer takes half as long again, most of it for the
+    columns that an emitter does not fill. Compressed lightly: at the usual level files are as small.
     """
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    db.execute(f"COPY ({query}) TO {literal(str(draft))} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1)")
-    draft.replace(path)
+    result = db.sql(query)
+    batches = result.to_arrow_reader(_ROWS_OF_A_GROUP)
+    json = {name for name, kind in zip(result.columns, result.types, strict=True) if kind == "JSON"}
+    schema = pa.schema([f.with_type(pa.json_(f.type)) if f.name in json else f for f in batches.schema])
+    options = {"compression": "zstd", "compression_level": 1, "store_schema": False, "store_decimal_as_integer": True}
+    try:
+        with pq.ParquetWriter(draft, schema, **options) as file:
+            for batch in one_ahead(batches):
+                file.write_batch(_of_schema(batch, schema))
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _of_schema(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """The same columns, those of JSON under their type."""
+    columns = [column.cast(field.type) for column, field in zip(batch.columns, schema, strict=True)]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)

@@ -187,7 +187,16 @@ def _raw(field: Field, table: Table) -> str:
     if field.name not in table.mapping:
         return f"CAST(NULL AS {'JSON' if field.kind in (Kind.JSON, Kind.TEXT_LIST) else 'VARCHAR'})"
     value = f"({table.mapping[field.name]})"
-    return value if field.free_text or field.kind in (Kind.JSON, Kind.TEXT_LIST) else f"nullif(trim({value}), '')"
+    return value if field.free_text or field.kind in (Kind.JSON, Kind.TEXT_LIST) else _trimmed(value)
+
+
+def _trimmed(value: str) -> str:
+    """DuckDB: text without blanks around it, null where nothing is left.
+
+    A text that begins behind the blank in the alphabet and does not end with one is as it should be. To ask so takes a
+    fifth of what trimming a time stamp takes, and almost all are.
+    """
+    return f"CASE WHEN {value} >= '!' AND NOT ends_with({value}, ' ') THEN {value} ELSE nullif(trim({value}), '') END"
 
 
 def _typed(field: Field) -> str:
