@@ -129,9 +129,84 @@ def test_windows_newlines_and_a_missing_last_newline_are_ordinary(tmp_path: Path
     ]
 
 
-def test_a_quote_that_is_never_closed_marks_the_file_as_cut_off(tmp_path: Path) -> None:
-    blocks = blocks_of(csv_file(tmp_path, 'a,b\n1,2\n"open,3\n4,5\n'))
-    assert blocks[-1].is_cut_off
+OPEN = "wrong_shape: a quote is opened and never closed"
+
+
+def lines_and_problems(path: Path) -> list[tuple[int, str | None]]:
+    return [(record["line"], record["problem"]) for record in records_of(path)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "refused"),
+    [
+        ('1,2\n3,"open\n5,6\n7,8\n', 3),  # to the end of the file
+        ('1,2\n3,"open\n5,"fine"\n7,8\n', 3),  # to the quote that opens another row's cell
+        ('1,2\n3,"open\n"5",6\n"7","8"\n', 3),
+        ('"open,2\n3,4\n5,6\n7,8\n', 2),
+        ('1,2\n3,4\n5,6\n7,"open', 5),
+    ],
+)
+def test_a_quote_that_is_never_closed_costs_its_own_line_and_no_other(tmp_path: Path, rows: str, refused: int) -> None:
+    found = lines_and_problems(csv_file(tmp_path, f"a,b\n{rows}"))
+    assert found == [(line, OPEN if line == refused else None) for line in (2, 3, 4, 5)]
+
+
+def test_each_of_many_quotes_that_are_never_closed_costs_a_line(tmp_path: Path) -> None:
+    rows = "".join(f'{n},"open\n{n},whole\n' for n in range(2_000))
+    problems = [record["problem"] for record in records_of(csv_file(tmp_path, f"a,b\n{rows}"))]
+    assert problems == [OPEN, None] * 2_000
+
+
+def test_an_open_quote_at_the_end_marks_the_file_as_cut_off(tmp_path: Path) -> None:
+    assert blocks_of(csv_file(tmp_path, 'a,b\n1,2\n3,"open\n'))[-1].is_cut_off
+    assert not blocks_of(csv_file(tmp_path, 'a,b\n3,"open\n1,2\n'))[-1].is_cut_off
+
+
+def test_characters_behind_a_closing_quote_stay_in_its_cell(tmp_path: Path) -> None:
+    assert records_of(csv_file(tmp_path, 'a,b\n"said "hi" twice",1\n"x" ,2\n'))[1]["a"] == "x "
+
+
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_what_a_chunk_breaks_is_read_as_if_it_were_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quote: str
+) -> None:
+    rows = "".join(f'{i},"open {i}\n{i},{quote}fine{quote}\n{i},"two\nlines"\n' for i in range(50))
+    path = csv_file(tmp_path, f"a,b\n{rows}")
+    whole = records_of(path)
+    monkeypatch.setattr(bytes_module, "BLOCK_BYTES", 61)
+    assert records_of(path) == whole
+    assert len(whole) == 150
+
+
+def test_a_record_that_is_open_for_longer_than_one_waits_costs_its_first_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bytes_module, "BLOCK_BYTES", 64)
+    monkeypatch.setattr(csvs, "_LONGEST_SPLIT", 100)
+    path = csv_file(tmp_path, 'a,b\n1,"' + "x\n" * 100 + '"\n5,6\n')
+    found = lines_and_problems(path)
+    assert found[0] == (2, OPEN)
+    assert found[-1] == (103, None)
+    assert [line for line, _ in found] == list(range(2, 104))
+
+
+def test_a_file_of_carriage_returns_is_a_file_of_lines(tmp_path: Path) -> None:
+    assert [r["b"] for r in records_of(csv_file(tmp_path, "a,b\r1,2\r3,4\r"))] == ["2", "4"]
+    assert len(records_of(csv_file(tmp_path, '{"a":1}\r{"a":2}\r', "x.jsonl"))) == 2
+
+
+def test_a_header_that_ends_otherwise_than_the_rows_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableFileError, match="carriage return"):
+        records_of(csv_file(tmp_path, "a,b\r1,2\n3,4\n"))
+
+
+def test_what_an_archive_breaks_off_in_a_quote_is_not_lost(tmp_path: Path) -> None:
+    noise = "".join(f"{i},{i * 7919 % 1000003}\n" for i in range(50_000))
+    whole = gzip.compress(f'a,b\n1,"open\n{noise}'.encode())
+    found = records_of(csv_file(tmp_path, whole[: len(whole) // 2], "x.csv.gz"))
+    assert found[0]["problem"] == OPEN
+    assert len(found) > 1_000
+    assert found[-1]["problem"] == "truncated_archive"
 
 
 @pytest.mark.parametrize("name", ["x.csv.gz"])
@@ -201,6 +276,27 @@ def test_no_bytes_make_the_reader_raise_anything_but_its_own_error(
             pass
 
 
+@settings(max_examples=300)
+@given(rows=st.lists(st.text(alphabet='ab,"\r', max_size=8), max_size=12), block_bytes=st.integers(1, 40))
+def test_every_line_of_a_csv_stands_in_one_record(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[str], block_bytes: int
+) -> None:
+    lines = ["x,y", *rows]
+    path = csv_file(tmp_path_factory.mktemp("csv"), "".join(f"{line}\n" for line in lines))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bytes_module, "BLOCK_BYTES", block_bytes)
+        blocks = blocks_of(path)
+    found = {
+        line: text
+        for block in blocks
+        for line, text in zip(*block.rows.select(["line", "text"]).to_pydict().values(), strict=True)
+    }
+    taken = {first + n: text for first, whole in found.items() for n, text in enumerate(whole.rstrip("\n").split("\n"))}
+    assert {number: text for number, text in taken.items() if text.strip("\r")} == {
+        number: line for number, line in enumerate(lines, start=1) if number > 1 and line.strip("\r")
+    }
+
+
 @example(content='a","\n"\n,')  # a quote that opens nothing, beside a delimiter
 @settings(max_examples=100)
 @given(content=st.text(alphabet='ab,"\n', max_size=80))
@@ -208,8 +304,8 @@ def test_fast_and_slow_reading_agree(tmp_path_factory: pytest.TempPathFactory, c
     data = content.encode()
     if not data.strip(b"\n"):
         return
-    fast = csvs._block(data, 1, ("x", "y"), ",", is_last=True).rows.to_pydict()
-    slow = csvs._slow_block(data, 1, ("x", "y"), ",", is_last=True).rows.to_pydict()
+    fast = csvs._block(data, 1, ("x", "y"), ",", is_last=True)[0].rows.to_pydict()
+    slow = csvs._slow_block(data, 1, ("x", "y"), ",", is_last=True)[0].rows.to_pydict()
     assert {k: fast[k] for k in ("line", "problem", "c0", "c1")} == {
         k: slow[k] for k in ("line", "problem", "c0", "c1")
     }

@@ -24,6 +24,7 @@ import duckdb
 from voiceai_assets.adapters import adapter_for, tables_for
 from voiceai_assets.adapters.base import Table
 from voiceai_assets.contracts import DATASETS
+from voiceai_assets.lake import reading
 from voiceai_assets.lake.companions import companions_of, lookup_table
 from voiceai_assets.lake.gathering import gather
 from voiceai_assets.lake.reading import UnreadableFileError, read_blocks
@@ -361,11 +362,12 @@ def files_by_day(files: Iterable[IndexedFile]) -> dict[str, list[IndexedFile]]:
 def input_fingerprint(dataset: str, files: Iterable[IndexedFile], *, timezone: str, key_id: str) -> str:
     """Name of a dataset's input on a day: the load id of the rows it will produce.
 
-    Covers everything that decides the rows: content and name of the files and of those their days depend on, contract,
-    adapters, redaction, zone, first pseudonym key (rotation renames people and changes no load).
+    Covers everything that decides the rows: content and name of the files and of those their days depend on, readers,
+    contract, adapters, redaction, zone, first pseudonym key (rotation renames people and changes no load).
     """
     files = list(files)
     parts = sorted([f.path, f.sha256, f.adapter, f.problem, sorted(f.companions.items())] for f in files)
     versions = sorted({adapter.version for f in files if (adapter := adapter_for(f.adapter))})
-    text = json.dumps([dataset, parts, versions, DATASETS[dataset].version, redaction.version(), timezone, key_id])
+    rules = [reading.VERSION, DATASETS[dataset].version, redaction.version()]
+    text = json.dumps([dataset, parts, versions, rules, timezone, key_id])
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -12,7 +12,9 @@ from voiceai_assets.lake.reading.documents import document_blocks
 from voiceai_assets.lake.reading.lines import line_blocks
 from voiceai_assets.lake.reading.parquets import parquet_blocks
 
-__all__ = ["Block", "UnreadableFileError", "read_blocks"]
+__all__ = ["VERSION", "Block", "UnreadableFileError", "read_blocks"]
+
+VERSION = 2  # raise it when files give other records than before: every day becomes stale
 
 _READERS: Mapping[str, Callable[[Path], Iterator[Block]]] = {
     "lines": line_blocks,

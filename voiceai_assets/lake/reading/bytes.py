@@ -37,7 +37,7 @@ def whole_lines(path: Path) -> Iterator[bytes]:
         DamagedError: where an archive breaks off or swells without end; after all readable lines were given.
     """
     rest = b""
-    pieces = _pieces(path)
+    pieces = _with_newlines(_pieces(path))
     while True:
         try:
             piece = next(pieces, b"")
@@ -57,6 +57,15 @@ def whole_lines(path: Path) -> Iterator[bytes]:
             rest += piece
     if rest:
         yield rest
+
+
+def _with_newlines(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The same, with newlines where a file has only carriage returns: all of it would pass for one line."""
+    has_none = None
+    for piece in pieces:
+        if has_none is None:
+            has_none = b"\n" not in piece and b"\r" in piece
+        yield piece.replace(b"\r", b"\n") if has_none else piece
 
 
 def _pieces(path: Path) -> Iterator[bytes]:

@@ -3,15 +3,14 @@
 Belongs here: CSV to blocks. Does not belong here: what a column means.
 
 Arrow parses (a million records in half a second); where the lines lie is found here, because a refused record must be
-shown with its line. Both must agree on where records end. They do where quotes enclose whole fields; a chunk with
-quotes elsewhere is read by Python's own reader, which is slow and always right.
+shown with its line. Both must agree on where records end. They do where quotes enclose whole cells; a chunk with
+quotes elsewhere is read line by line (``odd_csv``), which is slow.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -23,9 +22,12 @@ import pyarrow.csv as pacsv
 from voiceai_assets.lake.reading.block import BLOCK, Block, UnreadableFileError
 from voiceai_assets.lake.reading.bytes import DamagedError, storable, whole_lines
 from voiceai_assets.lake.reading.lines import BATCH_LINES, damage, line_ends, records
+from voiceai_assets.lake.reading.odd_csv import OPEN, odd_records
 
 DELIMITERS = ",;\t|"
 _LONGEST_HEADER = 2**20
+#: A record that is open at a chunk's end is waited for up to this size; beyond, its quote counts as never closed.
+_LONGEST_SPLIT = 8 * 2**20
 
 
 def csv_blocks(path: Path) -> Iterator[Block]:
@@ -48,11 +50,16 @@ def csv_blocks(path: Path) -> Iterator[Block]:
             if names is None:
                 number += data.count(b"\n")
                 continue
-            data, rest = (data, b"") if is_last else _split_open_quote(data)
             if data:
-                yield _block(data, number, names, delimiter, is_last=is_last)
-                number += data.count(b"\n")
+                block, used = _block(data, number, names, delimiter, is_last=is_last)
+                yield block
+                number += data.count(b"\n", 0, used)
+                rest = data[used:]
     except DamagedError as error:
+        if rest and names is not None:
+            block, _ = _block(rest, number, names, delimiter, is_last=True)
+            yield block
+            number += rest.count(b"\n")
         rows = damage(number, error).rows
         for index in range(len(names or ())):
             rows = rows.append_column(f"c{index}", pa.nulls(1, pa.string()))
@@ -92,6 +99,8 @@ def _header(path: Path, data: bytes) -> tuple[tuple[str, ...], str, int, int]:
         return (), ",", len(data), text.count("\n")
     skipped = len(text) - len(text.lstrip("\r\n"))
     first = text[skipped:].split("\n", 1)[0]
+    if "\r" in first.rstrip("\r"):
+        raise UnreadableFileError(f"{path.name}: the header ends with a carriage return and other lines do not")
     delimiter = max(DELIMITERS, key=first.count)
     reader = csv.reader(io.StringIO(text[skipped:], newline=""), delimiter=delimiter)
     try:
@@ -107,42 +116,43 @@ def _header(path: Path, data: bytes) -> tuple[tuple[str, ...], str, int, int]:
     return names, delimiter, int(ends[min(lines, len(ends)) - 1]), lines
 
 
-def _split_open_quote(data: bytes) -> tuple[bytes, bytes]:
-    """Leave a record whose quoted field goes on beyond the chunk to the next chunk."""
-    if data.count(b'"') % 2 == 0:
-        return data, b""
-    last = data.rfind(b'"')
-    cut = data.rfind(b"\n", 0, last) + 1
-    # an odd quote somewhere before (a stray one): then waiting for its partner would hold back the whole file
-    return (data[:cut], data[cut:]) if len(data) - cut < _LONGEST_HEADER else (data, b"")
-
-
-def _block(data: bytes, number: int, names: tuple[str, ...], delimiter: str, *, is_last: bool) -> Block:
-    ends, numbers, is_regular = _record_ends(data, number, delimiter)
-    if is_regular:
-        found = records(data, ends, numbers)
-        columns = _parse_all(found, data, names, delimiter)
+def _block(data: bytes, number: int, names: tuple[str, ...], delimiter: str, *, is_last: bool) -> tuple[Block, int]:
+    """Records of a chunk, and how many of its bytes they take: the last one may go on in the next chunk."""
+    ends = line_ends(data)
+    numbers = np.arange(number, number + len(ends))
+    open_from = len(data) if is_last else len(data) - _LONGEST_SPLIT
+    if (is_end := _record_ends(data, ends, delimiter, open_from)) is not None:
+        starts = np.flatnonzero(np.concatenate(([True], is_end[:-1])))[: is_end.sum()]
+        used = int(ends[is_end][-1]) if is_end.any() else 0
+        found = records(data[:used], ends[is_end], numbers[starts])
+        columns = _parse_all(found, data[:used], names, delimiter)
         if columns is not None:
-            return Block(_together(found, columns), names, is_cut_off=is_last and not data.endswith(b"\n"))
+            is_cut_off = is_last and not data.endswith(b"\n")
+            return Block(_together(found, columns), names, is_cut_off=is_cut_off), used
     return _slow_block(data, number, names, delimiter, is_last=is_last)
 
 
-def _record_ends(data: bytes, number: int, delimiter: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], bool]:
-    """Where records end, their first lines, and whether every quote opens or closes a field (or is doubled)."""
-    ends = line_ends(data)
-    numbers = np.arange(number, number + len(ends))
+def _record_ends(
+    data: bytes, ends: npt.NDArray[np.int64], delimiter: str, open_from: int
+) -> npt.NDArray[np.bool_] | None:
+    """Which lines end a record; None unless every quote opens or closes a cell, or is doubled.
+
+    A record that is open at the end is none where it begins at ``open_from`` or later.
+    """
     if b'"' not in data:
-        return ends, numbers, True
+        return np.ones(len(ends), dtype=bool)
     padded = np.frombuffer(b"\n" + data + b"\n", dtype=np.uint8)
     at = np.flatnonzero(padded == ord('"'))
     opening, closing = at[::2], at[1::2]
     before = np.array([ord(delimiter), ord("\n"), ord('"')], dtype=np.uint8)
     after = np.array([*before, ord("\r")], dtype=np.uint8)
-    is_regular = bool(np.isin(padded[opening - 1], before).all() and np.isin(padded[closing + 1], after).all())
-    is_outside = np.searchsorted(at - 1, ends) % 2 == 0
-    is_outside[-1] = True
-    starts = np.concatenate(([0], np.flatnonzero(is_outside)[:-1] + 1))
-    return ends[is_outside], numbers[starts], is_regular
+    if not (np.isin(padded[opening - 1], before).all() and np.isin(padded[closing + 1], after).all()):
+        return None
+    is_end: npt.NDArray[np.bool_] = np.searchsorted(at - 1, ends) % 2 == 0
+    if is_end[-1]:
+        return is_end
+    last = int(ends[is_end][-1]) if is_end.any() else 0
+    return is_end if last >= open_from else None
 
 
 def _parse_all(found: pa.Table, data: bytes, names: Sequence[str], delimiter: str) -> list[pa.ChunkedArray] | None:
@@ -184,43 +194,36 @@ def _together(found: pa.Table, columns: Sequence[pa.ChunkedArray]) -> pa.Table:
     return pa.Table.from_batches(table.to_batches(max_chunksize=BATCH_LINES), schema=table.schema)
 
 
-def _slow_block(data: bytes, number: int, names: Sequence[str], delimiter: str, *, is_last: bool) -> Block:
+def _slow_block(data: bytes, number: int, names: Sequence[str], delimiter: str, *, is_last: bool) -> tuple[Block, int]:
     """The same by Python's reader: any quotes, any number of columns, any bytes."""
-    lines = _lines(data)
-    csv.field_size_limit(sys.maxsize)
-    reader = csv.reader(lines, delimiter=delimiter)
+    ends = line_ends(data)
+    lines = _lines(data, ends)
+    starts = np.concatenate(([0], ends[:-1]))
+    open_from = len(lines) if is_last else int(np.searchsorted(starts, len(data) - _LONGEST_SPLIT))
     out: dict[str, list[str | int | None]] = {"line": [], "text": [], "problem": []}
     for index in range(len(names)):
         out[f"c{index}"] = []
     done = 0
-    while done < len(lines):
-        fields, error = _next(reader)
-        text = "".join(lines[done : reader.line_num])
-        first, done = done, reader.line_num
+    for record in odd_records(lines, delimiter, open_from=open_from):
+        done = record.after
+        text = "".join(lines[record.first : done])
         if not text.strip("\r\n"):
             continue
-        problem = error or _problem(text, fields, names)
-        out["line"].append(number + first)
+        problem = record.problem or _problem(text, record.cells, names)
+        out["line"].append(number + record.first)
         out["text"].append(text.encode(errors="surrogateescape").decode(errors="replace"))
         out["problem"].append(problem)
         for index in range(len(names)):
-            out[f"c{index}"].append(None if problem else fields[index] or None)
+            out[f"c{index}"].append(None if problem else record.cells[index] or None)
     kinds = {name: pa.int64() if name == "line" else pa.string() for name in out}
     table = pa.table({name: pa.array(values, kinds[name]) for name, values in out.items()})
-    is_open = bool(out["text"]) and str(out["text"][-1]).count('"') % 2 == 1
-    return Block(table, tuple(names), is_cut_off=is_last and (is_open or not data.endswith(b"\n")))
+    is_open = out["problem"][-1:] == [OPEN]
+    is_cut_off = is_last and (is_open or not data.endswith(b"\n"))
+    return Block(table, tuple(names), is_cut_off=is_cut_off), int(ends[done - 1]) if done else 0
 
 
-def _next(reader: Iterator[list[str]]) -> tuple[list[str], str | None]:
-    try:
-        return next(reader, []), None
-    except csv.Error as error:
-        return [], f"wrong_shape: {error}"
-
-
-def _lines(data: bytes) -> list[str]:
+def _lines(data: bytes, ends: npt.NDArray[np.int64]) -> list[str]:
     """Lines at newlines only: a lone carriage return, or U+2028, does not end a record."""
-    ends = line_ends(data)
     starts = np.concatenate(([0], ends[:-1]))
     return [data[a:b].decode(errors="surrogateescape") for a, b in zip(starts, ends, strict=True)]
 
