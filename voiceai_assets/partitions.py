@@ -12,6 +12,7 @@ from voiceai_assets.settings import Settings
 
 _FIRST_DAY_FILE = "first_day"
 DAYS_BEFORE_ANYTHING_LANDED = 30
+YEARS_OF_HISTORY = 10
 
 
 def today(settings: Settings) -> date:
@@ -36,12 +37,15 @@ def first_day(settings: Settings) -> date:
 def remember_first_day(settings: Settings, home_days: list[str]) -> bool:
     """Move the start back when older files landed; True when it moved (code locations must be loaded again).
 
-    ``home_days`` is the day most records of each file belong to, so a single stray time stamp moves nothing.
+    ``home_days`` is the day most records of each file belong to, so a stray time stamp among others moves nothing; nor
+    does a file of some broken clock, from 1900 or 1970: beyond so many years the start must be set.
     """
-    if settings.start_date is not None or not home_days:
+    oldest = (today(settings) - timedelta(days=round(365.25 * YEARS_OF_HISTORY))).isoformat()
+    possible = [day for day in home_days if day >= oldest]
+    if settings.start_date is not None or not possible:
         return False
     path: Path = settings.home / _FIRST_DAY_FILE
-    earliest = min(*home_days, today(settings).isoformat())
+    earliest = min(*possible, today(settings).isoformat())
     if path.exists() and path.read_text().strip() <= earliest:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)

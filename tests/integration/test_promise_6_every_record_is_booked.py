@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gzip
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.integration.world import World, session
+from voiceai_assets.partitions import first_day
 
 DAY = "2026-08-01"
 
@@ -75,6 +77,52 @@ def test_one_broken_record_does_not_cost_the_day(world: World) -> None:
     assert world.query("select line, reason, message from governance.quarantine") == [
         {"line": 101, "reason": "wrong_type", "message": "turn_number is not of type integer: two"}
     ]
+
+
+def test_a_value_that_only_jsonb_refuses_costs_no_record(world: World) -> None:
+    values = {
+        "nan": "NaN",
+        "infinity": "[1, -Infinity]",
+        "huge": "1e400000",
+        "long": "9" * 200_000,
+        "deep": '{"a":' * 20_000 + "1" + "}" * 20_000,
+        "comma": '{"a": [1, 2,], }',
+        "fine": "0.25",
+    }
+    rows = session("a", f"{DAY}T10:00", turns=100)
+    lines = [json.dumps(row)[:-1] + f', "other": {value}}}' for row, value in zip(rows, values.values(), strict=False)]
+    lines += [json.dumps(row) for row in rows[len(values) :]]
+    (world.landing / f"{DAY}.jsonl").write_text("\n".join(lines) + "\n")
+    world.look()
+    assert world.run(DAY).success
+    assert _account(world, DAY) == {f"canonical/{DAY}.jsonl": (100, 100, 0, 0, False)}
+    found = world.query("select extra from raw.turns where extra is not null order by turn_number")
+    extras = dict(zip(values, (row["extra"] for row in found), strict=True))
+    assert extras.pop("deep")["_unreadable"].startswith('{"other":')
+    assert extras.pop("long") == {"other": "[NUMBER]"}
+    assert extras == {
+        "nan": {"other": "NaN"},
+        "infinity": {"other": [1, "-Infinity"]},
+        "huge": {"other": "1e400000"},
+        "comma": {"other": {"a": [1, 2]}},
+        "fine": {"other": 0.25},
+    }
+
+
+def test_a_file_of_a_broken_clock_moves_nothing_and_stops_nothing(world: World) -> None:
+    world.land("good.jsonl", session("a", f"{DAY}T10:00"))
+    before = first_day(world.settings)
+    for name, stamp in (
+        ("none.jsonl", "0001-01-01T00:00:00"), ("zero.jsonl", "0000-01-01T00:00:00"),
+        ("last.jsonl", "9999-12-31T23:59:59-12:00"), ("unix.jsonl", "1970-01-01T00:00:00"),
+    ):  # fmt: skip
+        world.land(name, [{**session(name, f"{DAY}T11:00")[0], "timestamp": stamp}])
+    assert first_day(world.settings) == before
+    assert world.run(DAY).success
+    problems = {file.path: set(file.days) for file in world.pipeline.files() if "good" not in file.path}
+    assert problems.pop("canonical/unix.jsonl") == {"1970-01-01"}
+    today = datetime.now(UTC).date().isoformat()
+    assert set().union(*problems.values()) == {today}, "without a day of its own it is booked on the day it arrived"
 
 
 def test_hostile_bytes_are_booked_not_fatal(world: World) -> None:

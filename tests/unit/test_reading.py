@@ -125,7 +125,13 @@ def test_a_day_is_a_day_of_the_sources_zone(tmp_path: Path, text: str, zone: str
     assert row_of(tmp_path, zone, timestamp=text)["turn_date"].isoformat() == day
 
 
-@pytest.mark.parametrize("text", ["2026-08-01", "01/08/2026 10:00", "yesterday", "2026-13-01T10:00:00", "1785578400"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("2026-08-01", "01/08/2026 10:00", "yesterday", "2026-13-01T10:00:00", "1785578400"),
+        *("0000-01-01T00:00:00", "0001-01-01T00:00:00", "9999-12-31T23:59:59-12:00", "2026-08-01T10:00:00+99:00"),
+    ],
+)
 def test_a_time_stamp_that_must_be_guessed_is_refused(tmp_path: Path, text: str) -> None:
     assert row_of(tmp_path, timestamp=text)["refusal"][0] == "wrong_type"
 

@@ -15,6 +15,7 @@ from voiceai_assets.adapters import tables_for
 from voiceai_assets.adapters.base import Table, split_name
 from voiceai_assets.lake.reading import UnreadableFileError, read_blocks
 from voiceai_assets.lake.reading.block import quoted
+from voiceai_assets.lake.typing import date_sql
 
 
 def companions_of(landing: Path, path: str) -> list[str]:
@@ -56,14 +57,14 @@ def lookup_table(landing: Path, path: str, table: Table, db: duckdb.DuckDBPyConn
 
 def _read(path: Path, table: Table, target: str, db: duckdb.DuckDBPyConnection) -> None:
     assert table.day_of is not None
-    key, day = table.day_of.key, table.day_of.date
+    key, day = table.day_of.key, date_sql(f"left(trim(s.{quoted(table.day_of.date)}), 10)")
     try:
         for block in read_blocks(path):
             db.register("companion", block.rows)
             db.execute(
-                f"INSERT INTO {target} SELECT trim(s.{quoted(key)}), try_cast(left(trim(s.{quoted(day)}), 10) AS DATE) "
-                f"FROM (SELECT {block.record_sql([key, day])} AS s FROM companion) "
-                f"WHERE s.{quoted(key)} IS NOT NULL AND try_cast(left(trim(s.{quoted(day)}), 10) AS DATE) IS NOT NULL"
+                f"INSERT INTO {target} SELECT trim(s.{quoted(key)}), {day} "
+                f"FROM (SELECT {block.record_sql([key, table.day_of.date])} AS s FROM companion) "
+                f"WHERE s.{quoted(key)} IS NOT NULL AND {day} IS NOT NULL"
             )
             db.unregister("companion")
     except UnreadableFileError:

@@ -36,7 +36,7 @@ from voiceai_assets.privacy import redaction
 UNFINISHED = (".part", ".tmp", ".partial", ".crdownload", "~")
 #: Records by dataset and ISO day, or None where a record has no day of its own.
 _Counts: TypeAlias = Counter[tuple[str, str | None]]
-_DAY_IN_NAME = re.compile(r"(?<!\d)(\d{4})-?(\d{2})-?(\d{2})(?!\d)")
+_DAY_IN_NAME = re.compile(r"(?<!\d)((?:19|20)\d{2})-?(\d{2})-?(\d{2})(?!\d)")
 
 
 @dataclass(frozen=True, order=True)
@@ -157,7 +157,9 @@ def _indexed(
     if isinstance(counts, UnreadableFileError):
         return replace(file, problem=str(counts), rows=rows, home_day=_home_day(stat, {}), companions=companions)
     dated = Counter({day: n for (_, day), n in counts.items() if day is not None})
-    home = _home_day(stat, dated or _companion_days(landing, stat.path, db))
+    home = _home_day(
+        stat, dated or (Counter() if _has_own_days(stat.path) else _companion_days(landing, stat.path, db))
+    )
     for (dataset, day), records in counts.items():
         by_day = rows[dataset]
         by_day[day or home] = by_day.get(day or home, 0) + records

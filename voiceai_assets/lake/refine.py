@@ -20,6 +20,7 @@ from typing import NamedTuple
 import duckdb
 import psutil
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from voiceai_assets.adapters import tables_for
 from voiceai_assets.contracts import DATASETS
@@ -29,6 +30,7 @@ from voiceai_assets.lake.ahead import one_ahead, side_by_side
 from voiceai_assets.lake.companions import lookup_table
 from voiceai_assets.lake.gathering import Gathered, gather, with_constant
 from voiceai_assets.lake.inbox import IndexedFile, input_fingerprint, readable_blocks, stat_of
+from voiceai_assets.lake.jsonb import storable_json, unstorable
 from voiceai_assets.lake.parquet import rewrite
 from voiceai_assets.lake.people import ERASED, ERASED_MESSAGE, erased_sql, names_people
 from voiceai_assets.lake.reading import Block, UnreadableFileError, read_blocks
@@ -479,7 +481,7 @@ class Refinery:
         self._replacements("pseudonyms", people, self._pseudonymise)
         suspicious = self._suspects(contract)
         for name, originals in suspicious.items():
-            clean = redact_json if contract.of(name).kind is Kind.JSON else redact
+            clean = _clean_document if contract.of(name).kind is Kind.JSON else redact
             self._replacements(f"clean_{name}", originals, clean)
         columns, joins = [], []
         counted = COUNTED if contract is TURNS and count_word_errors(self._db, "today", "word_errors") else ()
@@ -545,18 +547,19 @@ class Refinery:
         return redact_row(text, *header) if header else redact_record(text)
 
     def _suspects(self, contract: Contract) -> dict[str, list[str]]:
-        """Field of free text -> values of the day that redaction might change; fields without any are left out."""
+        """Field of free text -> values of the day that may not stay as they are; fields without any are left out."""
         fields = [f.name for f in contract.fields if f.free_text]
         if not fields:
             return {}
         query = " UNION ALL ".join(
-            f"SELECT {literal(name)} AS field, CAST({quoted(name)} AS VARCHAR) AS text FROM today "
+            f"SELECT {literal(name)} AS field, {contract.of(name).kind is Kind.JSON} AS is_json, "
+            f"CAST({quoted(name)} AS VARCHAR) AS text FROM today "
             f"WHERE refusal IS NULL AND {quoted(name)} IS NOT NULL"
             for name in fields
         )
         found: dict[str, set[str]] = {}
         for batch in side_by_side(_only_suspects, self._db.sql(query).to_arrow_reader(_TEXTS_AT_ONCE)):
-            for field, text in zip(*batch.to_pydict().values(), strict=True):
+            for field, text in zip(*batch.select(["field", "text"]).to_pydict().values(), strict=True):
                 found.setdefault(field, set()).add(text)
         return {field: sorted(texts) for field, texts in found.items()}
 
@@ -604,7 +607,16 @@ def _identity(contract: Contract) -> str:
 
 
 def _only_suspects(batch: pa.RecordBatch) -> pa.RecordBatch:
-    return batch.filter(suspects(batch.column("text")))
+    """Of texts those that redaction might change; of documents those, too, that PostgreSQL might not store."""
+    texts, is_json = batch.column("text"), batch.column("is_json")
+    mask = suspects(texts)
+    if is_json.true_count:
+        mask = pc.or_(mask, pc.and_(is_json, unstorable(texts)))
+    return batch.filter(mask)
+
+
+def _clean_document(text: str) -> str:
+    return redact_json(storable_json(text) if unstorable(pa.array([text]))[0].as_py() else text)
 
 
 def _literals(texts: Iterable[str]) -> str:

@@ -16,14 +16,26 @@ from voiceai_assets.contracts.fields import Contract, Field, Kind
 from voiceai_assets.lake.reading import Block
 from voiceai_assets.lake.reading.block import literal, quoted
 
-#: RFC 3339 with an optional offset; DuckDB alone would also take a bare date, or a time it has to guess.
-RFC3339 = r"^\s*\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}([.,]\d+)?)?\s*([Zz]|[+-]\d{2}(:?\d{2})?)?\s*$"
+#: Years in which somebody may have called. 0001 is what some languages write for no date, and Python knows no year
+#: 0 nor 10000, so such a day would stop whoever asks for it.
+_YEAR = r"(19|[2-8]\d)\d{2}"
+#: RFC 3339 with an optional offset; DuckDB alone would also take a bare date, a time it has to guess, or +99:00.
+RFC3339 = (
+    rf"^\s*{_YEAR}-\d{{2}}-\d{{2}}[Tt ]\d{{2}}:\d{{2}}(:\d{{2}}([.,]\d+)?)?"
+    r"\s*([Zz]|[+-](0\d|1[0-5])(:?[0-5]\d)?)?\s*$"
+)
 _COLUMN = re.compile(r"""\bs\.(?:"((?:[^"]|"")+)"|([A-Za-z_]\w*))""")
 
 
 def instant_sql(text: str) -> str:
     """DuckDB: instant of an RFC 3339 text, read in the connection's time zone where it has no offset; else null."""
     return f"CASE WHEN regexp_matches({text}, '{RFC3339}') THEN try_cast(replace({text}, ',', '.') AS TIMESTAMPTZ) END"
+
+
+def date_sql(text: str) -> str:
+    """DuckDB: date of a text, null where it is none or of a year in which nobody called."""
+    date = f"try_cast({text} AS DATE)"
+    return f"CASE WHEN {date} BETWEEN DATE '1900-01-01' AND DATE '8999-12-31' THEN {date} END"
 
 
 def columns_in(expressions: Iterable[str]) -> frozenset[str]:
@@ -208,8 +220,10 @@ def _typed(field: Field) -> str:
             value = f"CASE WHEN {number} = floor({number}) THEN try_cast({raw} AS BIGINT) END"
         case Kind.NUMBER:
             value = f"CASE WHEN isfinite(try_cast({raw} AS DOUBLE)) THEN try_cast({raw} AS DOUBLE) END"
-        case Kind.MONEY | Kind.BOOLEAN | Kind.DATE:
+        case Kind.MONEY | Kind.BOOLEAN:
             value = f"try_cast({raw} AS {field.kind.duckdb})"
+        case Kind.DATE:
+            value = date_sql(raw)
         case Kind.INSTANT:
             value = instant_sql(raw)
         case Kind.TEXT_LIST:

@@ -110,7 +110,7 @@ def _member(column: str | None, kind: str) -> str:
     if column is None:
         return f"CAST(NULL AS {kind})"
     if kind == "JSON":  # what is no JSON stays as a JSON string, so that it can be refused by name and not lost
-        return f"CASE WHEN json_valid({column}) THEN CAST({column} AS JSON) ELSE to_json({column}) END"
+        return f"CASE WHEN json_valid({column}) THEN json({column}) ELSE to_json({column}) END"
     return column
 
 
