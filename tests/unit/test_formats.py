@@ -92,7 +92,7 @@ def test_stray_quotes_that_cancel_out_do_not_shift_lines(tmp_path: Path) -> None
     assert [(r["line"], r["a"]) for r in records_of(path)] == [(2, 'x" y'), (3, "two\nlines"), (5, 'z" w'), (6, "last")]
 
 
-@pytest.mark.parametrize("content", [b"", b"\n\n", b"\xef\xbb\xbf", b"a,b\n", b"a,b"])
+@pytest.mark.parametrize("content", [b"", b"\n\n", b"\xef\xbb\xbf", b"a,b\n", b"a,b", b"a,b\n\t"])
 def test_a_csv_without_rows_gives_no_record(tmp_path: Path, content: bytes) -> None:
     assert records_of(csv_file(tmp_path, content)) == []
 

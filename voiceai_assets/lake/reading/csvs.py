@@ -207,7 +207,7 @@ def _slow_block(data: bytes, number: int, names: Sequence[str], delimiter: str, 
     for record in odd_records(lines, delimiter, open_from=open_from):
         done = record.after
         text = "".join(lines[record.first : done])
-        if not text.strip("\r\n"):
+        if not text.strip(" \t\n\r\v\f"):  # as ``lines.records`` has it
             continue
         problem = record.problem or _problem(text, record.cells, names)
         out["line"].append(number + record.first)
