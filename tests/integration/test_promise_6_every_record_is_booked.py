@@ -42,6 +42,40 @@ def test_a_truncated_archive_blocks_its_day(world: World) -> None:
     assert "intake_is_complete.no_file_breaks_off" in checks
 
 
+def _csv(turns: int) -> str:
+    rows = session("a", f"{DAY}T10:00", turns=turns)
+    names = list(rows[0])
+    return "".join(
+        ",".join(f'"{row[name]}"' for name in names) + "\n" for row in [dict(zip(names, names, strict=True)), *rows]
+    )
+
+
+def test_a_csv_that_breaks_off_in_a_quoted_cell_blocks_its_day(world: World) -> None:
+    (world.landing / f"{DAY}.csv").write_text(_csv(300)[:-5])
+    world.look()
+    assert not world.run(DAY).success
+    assert world.reasons(DAY)[0]["check"] == "intake_is_complete.no_file_breaks_off"
+    assert _account(world, DAY) == {f"canonical/{DAY}.csv": (300, 299, 1, 0, True)}
+
+
+def test_a_csv_whose_last_line_has_no_end_is_named_because_its_last_cell_may_be_cut(world: World) -> None:
+    (world.landing / f"{DAY}.csv").write_text(_csv(300).replace('"', "")[:-1])
+    world.look()
+    assert world.run(DAY).success
+    assert world.status(DAY) == "certified with warnings"
+    assert "intake_is_complete.every_csv_ends_with_a_line" in {reason["check"] for reason in world.reasons(DAY)}
+
+
+def test_a_quote_that_is_never_closed_costs_one_row_and_not_those_behind_it(world: World) -> None:
+    lines = _csv(300).splitlines()
+    lines[21] = lines[21][:-1]
+    (world.landing / f"{DAY}.csv").write_text("\n".join(lines) + "\n")
+    world.look()
+    assert world.run(DAY).success
+    assert _account(world, DAY) == {f"canonical/{DAY}.csv": (300, 299, 1, 0, False)}
+    assert world.query("select line, reason from governance.quarantine") == [{"line": 22, "reason": "wrong_shape"}]
+
+
 def test_a_day_delivered_twice_counts_once(world: World, dstc2: Path) -> None:
     original = dstc2 / "2013-03-22.jsonl"
     world.land_copies(original)

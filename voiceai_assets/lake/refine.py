@@ -59,6 +59,7 @@ class _End(NamedTuple):
     last_line: int
     is_cut_off: bool
     is_damaged: bool
+    is_csv: bool
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ class FileAccount:
     is_truncated: bool
     problem: str | None = None
     rows_erased: int = 0  # among the quarantined: records of somebody who was forgotten
+    is_open_ended: bool = False  # CSV without its last line's end: whether the last cell is whole nobody can tell
 
 
 @dataclass(frozen=True)
@@ -190,6 +192,7 @@ class Refinery:
         self._tombstones, self._texts_from = tombstones, texts_from
         self._pending = sorted(days)
         self._truncated: dict[str, bool] = {}
+        self._open_ended: set[str] = set()
         self._problems: dict[str, str] = {}
         self._headers: dict[str, tuple[tuple[str, ...], str]] = {}  # of CSV files: columns and delimiter
         self._db = duckdb.connect()
@@ -285,6 +288,7 @@ class Refinery:
             raise
         self._drop(list(problems))
         self._truncated |= self._which_break_off(new, ends)
+        self._open_ended |= {path for path, end in ends.items() if end.is_csv and end.is_cut_off}
         self._problems |= {path: new[path].problem or str(error) for path, error in problems.items()}
         if self._tombstones:
             self._refuse_erased(list(new), self._tombstones)
@@ -297,7 +301,8 @@ class Refinery:
             if block.delimiter:
                 self._headers[path] = (block.columns or (), block.delimiter)
             if block.rows.num_rows:
-                ends[path] = _End(block.last_line, block.is_cut_off, block.is_damaged)
+                is_csv = path in self._headers
+                ends[path] = _End(block.last_line, block.is_cut_off, block.is_damaged, is_csv)
             yield path, with_constant(block, "home_day", files[path].home_day or "")
 
     def _refuse_erased(self, paths: Sequence[str], tombstones: Tombstones) -> None:
@@ -388,6 +393,7 @@ class Refinery:
         for path in paths:
             self._truncated.pop(path, None)
             self._problems.pop(path, None)
+            self._open_ended.discard(path)
         if self._truncated:
             self._drop(paths)
             return
@@ -469,6 +475,7 @@ class Refinery:
                 is_truncated=self._truncated[f.path],
                 problem=self._problems.get(f.path),
                 rows_erased=erased.get(f.path, 0),
+                is_open_ended=f.path in self._open_ended,
             )
             for f in inputs
         )

@@ -129,13 +129,13 @@ def record_load(connection: Connection, load: DayLoad, lake: tuple[str, str]) ->
     with connection.cursor() as cursor:
         cursor.executemany(
             "insert into governance.load_files (dataset, day, load_id, file, sha256, size_bytes, rows_in, rows_loaded, "
-            "rows_quarantined, rows_duplicate, is_truncated, problem, rows_erased) "
-            "values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            "rows_quarantined, rows_duplicate, is_truncated, problem, rows_erased, is_open_ended) "
+            "values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
             [
                 (
                     load.dataset, load.day, load.load_id, f.file, f.sha256, f.size_bytes,
                     f.rows_in, f.rows_loaded, f.rows_quarantined, f.rows_duplicate, f.is_truncated, f.problem,
-                    f.rows_erased,
+                    f.rows_erased, f.is_open_ended,
                 )
                 for f in load.files
             ],

@@ -13,5 +13,9 @@ cross join lateral jsonb_each_text(d.by_day) as t (day, records)
 where f.problem is null
 group by 1, 2, 3;
 
+-- A CSV file that breaks off in its last cell looks whole, but for the end of its last line.
+alter table governance.load_files add column if not exists is_open_ended boolean not null default false;
+comment on column governance.load_files.is_open_ended is 'CSV whose last line has no end: its last cell may be cut';
+
 -- The key begins with the asset; the gate asks for one day, which would read the results of a year.
 create index if not exists quality_results_by_day on governance.quality_results (day);
