@@ -16,7 +16,7 @@ from voiceai_assets.settings import REPOSITORY
 
 WORKSPACE = REPOSITORY / "workspace.yaml"
 
-_DAGSTER_YAML = """\
+DAGSTER_YAML = """\
 # written by voiceai at every start
 event_log_storage:
   module: voiceai_assets.event_log
@@ -44,6 +44,8 @@ run_monitoring:
   free_slots_after_run_end_seconds: 300   # a killed run would keep its slot for ever
 freshness:
   enabled: true
+python_logs:
+  managed_python_loggers: [voiceai_assets]   # what plain modules say stands in the run's log
 """
 
 
@@ -52,8 +54,8 @@ def prepare_instance(pipeline: Pipeline) -> dict[str, str]:
     home: Path = pipeline.settings.dagster_home
     home.mkdir(parents=True, exist_ok=True)
     target = home / "dagster.yaml"
-    if not target.exists() or target.read_text() != _DAGSTER_YAML:
-        target.write_text(_DAGSTER_YAML)
+    if not target.exists() or target.read_text() != DAGSTER_YAML:
+        target.write_text(DAGSTER_YAML)
     return {
         "DAGSTER_HOME": str(home),
         "DAGSTER_POSTGRES_URL": pipeline.warehouse.dagster.sqlalchemy(),

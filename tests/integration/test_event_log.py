@@ -1,6 +1,8 @@
 """Our event log tells the same story as Dagster's own, told the same runs."""
 
+import threading
 from collections import Counter
+from contextlib import ExitStack
 from typing import Any
 
 import dagster as dg
@@ -9,7 +11,7 @@ import pytest
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from psycopg import sql
 
-from tests.integration.world import World
+from tests.integration.world import World, session
 from voiceai_assets.checks.asset_checks import tell
 
 CHECKS = (("second", "is_sound"), ("first", "is_usual"))
@@ -124,3 +126,17 @@ def test_a_kept_connection_that_the_server_closed_is_replaced(world: World) -> N
         assert list(log.get_asset_records()) == []
     finally:
         log.dispose()
+
+
+def test_a_step_that_waits_for_another_runs_day_says_so_in_its_log(world: World) -> None:
+    day = "2026-08-01"
+    world.land("turns.jsonl", session("a", f"{day}T10:00"))
+    with ExitStack() as other_run:
+        other_run.enter_context(world.pipeline.held_days([day]))
+        release = threading.Timer(3, other_run.pop_all().close)
+        release.start()
+        result = world.run(day)
+        release.join()
+    assert result.success
+    said = {entry.user_message for entry in world.instance.all_logs(result.run_id)}
+    assert f"another run is at work on {day}; this step waits until it is done there" in said

@@ -16,6 +16,7 @@ from typing import Any
 
 import dagster as dg
 import psycopg
+import yaml
 from dagster._core.storage.defs_state.base import _current_storage
 from psycopg import conninfo
 
@@ -29,6 +30,7 @@ from voiceai_assets.assets.dbt import (
 from voiceai_assets.assets.dbt_calls import DbtCalls
 from voiceai_assets.automation.planning import DayRange
 from voiceai_assets.build import build_defs
+from voiceai_assets.instance import DAGSTER_YAML
 from voiceai_assets.partitions import remember_first_day
 from voiceai_assets.pipeline import Pipeline
 from voiceai_assets.settings import Settings
@@ -86,7 +88,9 @@ class World:
         if not database_url:
             _copy_template(home)
         self.pipeline = Pipeline.open(self.settings)
-        self.instance = dg.DagsterInstance.ephemeral()
+        self.instance = dg.DagsterInstance.ephemeral(
+            settings={"python_logs": yaml.safe_load(DAGSTER_YAML)["python_logs"]}
+        )
 
     def close(self) -> None:
         """Stop the server, or drop the database on an external one."""

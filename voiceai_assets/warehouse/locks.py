@@ -8,16 +8,23 @@ turns, a check or a test of one run finds the day empty that another run is abou
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from voiceai_assets.warehouse.server import Warehouse
 
+_log = logging.getLogger(__name__)
+_TRY = "select pg_try_advisory_lock(hashtext('voiceai day ' || %s))"
+_WAIT = "select pg_advisory_lock(hashtext('voiceai day ' || %s))"
+
 
 @contextmanager
 def held_days(warehouse: Warehouse, days: Iterable[str]) -> Iterator[None]:
-    """Keep other steps away from these days; waits for those that are at work. A killed process lets go."""
+    """Keep other steps away from these days; waits for those at work, and says so. A killed process lets go."""
     with warehouse.connect(autocommit=True) as connection:
         for day in sorted(days):  # always in this order, or two ranges could wait for one another
-            connection.execute("select pg_advisory_lock(hashtext('voiceai day ' || %s))", [day])
+            if connection.execute(_TRY, [day]).fetchone() != (True,):
+                _log.warning("another run is at work on %s; this step waits until it is done there", day)
+                connection.execute(_WAIT, [day])
         yield
