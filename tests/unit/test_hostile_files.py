@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from voiceai_assets.lake.erasure import readable_files
 from voiceai_assets.lake.inbox import IndexedFile, Refresh, refresh
 from voiceai_assets.lake.refine import DayLoad, LakeDay, Refinery
 from voiceai_assets.lake.texts import drop_texts
@@ -354,6 +355,30 @@ def test_a_file_that_nobody_lets_us_read_waits_alone_and_is_named(somebody_else:
     closed.chmod(0o644)
     known = {file.path: file for file in found.fresh}
     assert [file.path for file in look(somebody_else, known).fresh] == ["canonical/closed.jsonl"]
+
+
+def test_a_file_whose_name_is_not_utf_8_waits_alone_and_is_named(tmp_path: Path) -> None:
+    land(tmp_path, line())
+    for name in (b"rapport-\xe9.jsonl", b"\xe9.txt", b"d\xe9p\xf4t/turns.jsonl"):
+        land(tmp_path, line(session_id="b"), os.fsdecode(name))
+    found = look(tmp_path, {})
+    assert [file.path for file in found.fresh] == [f"canonical/turns-{DAY}.jsonl"]
+    assert sorted(found.problems()) == [
+        rf"canonical/{name}: its name is not UTF-8; rename it"
+        for name in (r"\xe9.txt", r"d\xe9p\xf4t/", r"rapport-\xe9.jsonl")
+    ]
+    with pytest.raises(OSError, match=r"rename it"):  # who looks for somebody's records must not miss any
+        readable_files(tmp_path / "landing")
+
+
+def test_a_name_that_is_not_utf_8_says_no_days_of_other_files(tmp_path: Path) -> None:
+    for name, text in (
+        (b"voice_turns.csv", "turn_id,session_id,turn_number,speaker,created_at\nT1,b,1,user,2026-08-02\n"),
+        (b"voice_sessions_\xe9.csv", "session_id,created_at\nb,2026-08-01\n"),
+        (b"users.csv", "user_id\nu\n"),
+    ):
+        land(tmp_path, text.encode(), "../irembo/" + os.fsdecode(name))
+    assert {f.path: f.problem for f in look(tmp_path, {}).fresh if f.problem and "column" not in f.problem} == {}
 
 
 def test_what_lies_in_a_folder_that_was_closed_is_not_taken_for_deleted(somebody_else: Path) -> None:

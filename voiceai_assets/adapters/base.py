@@ -101,6 +101,15 @@ class Adapter:
         return tuple(t for t in self.tables if t.files == fitting[0]) if fitting else ()
 
 
+def is_utf8(name: str) -> bool:
+    """Whether a file's name is text: names are bytes, and others can be stored nowhere but in a directory."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def split_name(path: str) -> tuple[str, str]:
     """Path without compression and format, and the format's ending in lower case."""
     stem = path

@@ -18,7 +18,8 @@ from voiceai_assets.synthetic.sample import bad_day, write_sample
 def first_run(pipeline: Pipeline, console: Console, *, with_sample: bool) -> None:
     """Leave the platform with something to look at; does nothing the second time."""
     settings = pipeline.settings
-    is_empty = next(scan(settings.landing), None) is None
+    closed: list[str] = []
+    is_empty = next(scan(settings.landing, closed), None) is None and not closed
     if is_empty and not with_sample:
         (settings.landing / "canonical").mkdir(parents=True, exist_ok=True)
         return

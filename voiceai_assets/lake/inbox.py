@@ -6,6 +6,7 @@ rows (``typing``, ``refine``), the table that remembers all this (``warehouse.le
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import itertools
 import json
@@ -22,7 +23,7 @@ from typing import TypeAlias
 import duckdb
 
 from voiceai_assets.adapters import adapter_for, tables_for
-from voiceai_assets.adapters.base import Table
+from voiceai_assets.adapters.base import Table, is_utf8
 from voiceai_assets.contracts import DATASETS
 from voiceai_assets.lake import reading
 from voiceai_assets.lake.companions import companions_of, lookup_table
@@ -102,10 +103,11 @@ def scan(landing: Path, closed: list[str] | None = None) -> Iterator[FileStat]:
 
     Args:
         landing: the folder.
-        closed: takes the names of folders that we may not look into, with a slash at their end.
+        closed: takes the names of folders that we may not look into, with a slash at their end, and of files and
+            folders whose name is not UTF-8.
 
     Raises:
-        PermissionError: for such a folder where there is no such list: what must see everything must not miss it.
+        OSError: for such a file or folder where there is no such list: what must see everything must not miss it.
     """
     stack = [landing]
     while stack:
@@ -114,20 +116,27 @@ def scan(landing: Path, closed: list[str] | None = None) -> Iterator[FileStat]:
             entries = list(os.scandir(folder))
         except FileNotFoundError:
             continue
-        except PermissionError:
-            if closed is None:
-                raise
-            closed.append(f"{folder.relative_to(landing).as_posix()}/")
+        except PermissionError as error:
+            _leave(f"{folder.relative_to(landing).as_posix()}/", closed, error)
             continue
         for entry in entries:
             if entry.name.startswith(".") or entry.name.endswith(UNFINISHED) or entry.is_symlink():
                 continue
-            if entry.is_dir():
+            if not is_utf8(entry.name):
+                name = Path(entry.path).relative_to(landing).as_posix() + "/" * entry.is_dir()
+                _leave(name, closed, OSError(errno.EILSEQ, may_not_be_read(name)))
+            elif entry.is_dir():
                 stack.append(Path(entry.path))
             elif entry.is_file():
                 stat = entry.stat()
                 relative = Path(entry.path).relative_to(landing).as_posix()
                 yield FileStat(relative, stat.st_size, stat.st_mtime_ns)
+
+
+def _leave(name: str, closed: list[str] | None, error: OSError) -> None:
+    if closed is None:
+        raise error
+    closed.append(name)
 
 
 def sha256_of(path: Path) -> str:
@@ -333,7 +342,7 @@ class Refresh:
         fresh: files that are new or changed, as they are now.
         gone: files that are no longer there.
         waiting: files that may still be being written.
-        closed: files and folders that nobody lets us read.
+        closed: files and folders that nobody lets us read, or that have a name which nobody can write down.
     """
 
     fresh: list[IndexedFile]
@@ -349,7 +358,9 @@ class Refresh:
 
 def may_not_be_read(name: str) -> str:
     """What to say of a file or folder of landing that is closed to us, and what to do."""
-    return f"{name}: permission denied; let the user that runs the platform read it"
+    if is_utf8(name):
+        return f"{name}: permission denied; let the user that runs the platform read it"
+    return f"{os.fsencode(name).decode(errors='backslashreplace')}: its name is not UTF-8; rename it"
 
 
 def files_by_day(files: Iterable[IndexedFile]) -> dict[str, list[IndexedFile]]:
