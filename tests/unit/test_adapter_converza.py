@@ -52,6 +52,14 @@ def test_a_document_is_a_call(tmp_path: Path) -> None:
     assert (row["is_converted"], row["upsell_amount"]) == (None, None)
 
 
+def test_of_a_list_a_call_with_half_an_emoji_is_refused_alone(tmp_path: Path) -> None:
+    path = tmp_path / "calls.json"
+    path.write_text(json.dumps([CALL, {**CALL, "agent_name": "\ud83d"}, {**CALL, "agent_name": "\U0001f600"}]))
+    calls = read(ADAPTER, path)["calls"]
+    assert [(row["source_line"], row["agent_name"]) for row in calls.rows] == [(1, "Ada Lovelace"), (3, "\U0001f600")]
+    assert [(row["line"], row["reason"]) for row in calls.refused] == [(2, "unreadable")]
+
+
 def test_its_transcript_is_turns_of_one_session(tmp_path: Path) -> None:
     first, second = turns(tmp_path, CALL["transcript_text"])
     assert {first["session_id"], second["session_id"]} == {"CALL_1"}

@@ -363,6 +363,13 @@ def test_a_document_is_an_object_a_list_or_lines(tmp_path: Path, content: str, r
     assert len(records_of(csv_file(tmp_path, content, "x.json"))) == records
 
 
+def test_an_item_of_a_list_is_the_text_that_stands_there(tmp_path: Path) -> None:
+    items = [r'{"a": "\ud83d"}', '{"a": 1.10,\n "a": 1e400}', '["]", {}]', '"[,"', "{}"]
+    for content in (f"[{','.join(items)}]", f" [ {' , '.join(items)}\n]\n"):
+        (block,) = blocks_of(csv_file(tmp_path, content, "x.json"))
+        assert block.rows["text"].to_pylist() == items
+
+
 def test_half_a_document_is_one_record_that_breaks_off(tmp_path: Path) -> None:
     (block,) = blocks_of(csv_file(tmp_path, '{"a": {"b": 1', "x.json"))
     assert block.is_cut_off

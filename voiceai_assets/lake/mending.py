@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from voiceai_assets.adapters.base import COMPRESSIONS, FORMATS, split_name
 from voiceai_assets.lake.reading import read_blocks
 from voiceai_assets.lake.reading.bytes import UTF16_BOMS
+from voiceai_assets.lake.reading.documents import items_of
 
 MENDABLE = ("lines", "csv")
 
@@ -147,20 +148,8 @@ def _is_document(path: Path) -> bool:
 def _other_items(content: bytes, lines: Collection[int]) -> bytes:
     """A JSON list without the items at these positions, from 1; the others keep their text."""
     text = _in_utf8(io.BufferedReader(io.BytesIO(content))).read().decode("utf-8-sig")
-    decoder, at, kept = json.JSONDecoder(), text.index("[") + 1, []
-    for position in range(1, len(json.loads(text)) + 1):
-        at = _next(text, at)
-        _, end = decoder.raw_decode(text, at)
-        if position not in lines:
-            kept.append(text[at:end])
-        at = _next(text, end) + 1  # behind the comma, or the bracket
+    kept = [item for position, item in enumerate(items_of(text), start=1) if position not in lines]
     return f"[{','.join(kept)}]\n".encode()
-
-
-def _next(text: str, at: int) -> int:
-    while text[at] in " \t\r\n":
-        at += 1
-    return at
 
 
 def _write_other_rows(path: Path, draft: Path, lines: Collection[int]) -> None:

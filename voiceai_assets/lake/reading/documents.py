@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
@@ -52,7 +51,7 @@ def document_blocks(path: Path) -> Iterator[Block]:
         else:
             yield _block([text], None, is_cut_off=True)
         return
-    yield _block([_dump(item) for item in found] if isinstance(found, list) else [text], None)
+    yield _block(items_of(text) if isinstance(found, list) else [text], None)
 
 
 def _block(texts: list[str], problem: str | None, *, is_cut_off: bool = False) -> Block:
@@ -60,8 +59,25 @@ def _block(texts: list[str], problem: str | None, *, is_cut_off: bool = False) -
     return Block(pa.table(rows, schema=BLOCK), is_cut_off=is_cut_off)
 
 
-def _dump(item: Any) -> str:
-    return json.dumps(item, ensure_ascii=False)
+def items_of(text: str) -> list[str]:
+    """The text of each item of a JSON list, as it stands there.
+
+    To write the parsed items anew would alter them: of a key that stands twice one value would be left, and half a
+    surrogate pair (``\\ud83d``, an emoji that was cut) cannot be written at all.
+    """
+    decoder, at, items = json.JSONDecoder(), _next(text, text.index("[") + 1), []
+    while text[at] != "]":
+        _, end = decoder.raw_decode(text, at)
+        items.append(text[at:end])
+        at = _next(text, end)
+        at = _next(text, at + 1) if text[at] == "," else at
+    return items
+
+
+def _next(text: str, at: int) -> int:
+    while text[at] in " \t\r\n":
+        at += 1
+    return at
 
 
 def _is_utf8(content: bytes) -> bool:
