@@ -209,19 +209,24 @@ def test_what_an_archive_breaks_off_in_a_quote_is_not_lost(tmp_path: Path) -> No
     assert found[-1]["problem"] == "truncated_archive"
 
 
-@pytest.mark.parametrize("name", ["x.csv.gz"])
-def test_a_truncated_archive_gives_its_rows_and_then_says_so(tmp_path: Path, name: str) -> None:
-    whole = gzip.compress(("a,b\n" + "".join(f"{i},{i * 7919 % 1000003}\n" for i in range(50_000))).encode())
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize("name", ["x.csv.gz", "x.jsonl.gz"])
+def test_a_truncated_archive_gives_its_rows_and_then_says_so(tmp_path: Path, name: str, encoding: str) -> None:
+    whole = gzip.compress(("a,b\n" + "".join(f"{i},{i * 7919 % 1000003}\n" for i in range(50_000))).encode(encoding))
     blocks = blocks_of(csv_file(tmp_path, whole[: len(whole) // 2], name))
+    assert sum(block.rows.num_rows for block in blocks) > 20_000
     assert blocks[-1].is_damaged
     assert blocks[-1].rows["problem"].to_pylist() == ["truncated_archive"]
 
 
-def test_a_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
     monkeypatch.setattr(bytes_module, "SMALLEST_BOMB", 2**20)
     monkeypatch.setattr(bytes_module, "BLOCK_BYTES", 2**18)
-    path = csv_file(tmp_path, gzip.compress(b"a,b\n" + b"0,0\n" * 2**22), "bomb.csv.gz")
-    assert blocks_of(path)[-1].is_damaged
+    path = csv_file(tmp_path, gzip.compress(("a,b\n" + "0,0\n" * 2**22).encode(encoding)), "bomb.csv.gz")
+    blocks = blocks_of(path)
+    assert blocks[-1].is_damaged
+    assert sum(block.rows.num_rows for block in blocks) < 2**21
 
 
 def test_a_record_longer_than_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -232,9 +237,10 @@ def test_a_record_longer_than_the_limit_is_refused(tmp_path: Path, monkeypatch: 
     assert [r["problem"] and r["problem"][:8] for r in records_of(path)] == ["too_long", None]
 
 
-def test_chunks_do_not_change_what_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = "".join(f'{i},"text {i}\nsecond ""line""","x,y"\n' for i in range(300))
-    path = csv_file(tmp_path, "a,b,c\n" + rows)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-16-be"])
+def test_chunks_do_not_change_what_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
+    rows = "".join(f'{i},"text {i}\nsecond ""line 😀""","x,y"\n' for i in range(300))
+    path = csv_file(tmp_path, ("\ufeffa,b,c\n" + rows).encode(encoding))
     whole = records_of(path)
     monkeypatch.setattr(bytes_module, "BLOCK_BYTES", 97)
     assert records_of(path) == whole

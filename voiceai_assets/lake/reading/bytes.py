@@ -5,6 +5,7 @@ Belongs here: decompression, byte order marks, limits. Does not belong here: wha
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +23,7 @@ LARGEST_RATIO = 200
 SMALLEST_BOMB = 2 * 2**30
 UTF8_BOM = b"\xef\xbb\xbf"
 UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
+_UTF16 = codecs.getincrementaldecoder("utf-16")
 
 
 class DamagedError(Exception):
@@ -71,25 +73,22 @@ def _with_newlines(pieces: Iterator[bytes]) -> Iterator[bytes]:
 def _pieces(path: Path) -> Iterator[bytes]:
     compression = COMPRESSIONS.get(path.suffix.lower())
     limit = max(SMALLEST_BOMB, LARGEST_RATIO * path.stat().st_size) if compression else None
-    done = 0
+    done, utf16 = 0, None
     with pa.input_stream(str(path), compression=compression) if compression else pa.OSFile(str(path)) as stream:
         while True:
             size = BLOCK_BYTES if compression else _up_to_a_line_end(stream)
             piece, damage = _read(stream, size, ARCHIVE_STEP if compression else size)
-            if done == 0:
-                if piece[:2] in UTF16_BOMS:
-                    yield (piece + stream.read()).decode("utf-16", errors="replace").encode()
-                    return
-                done, piece = len(piece), piece.removeprefix(UTF8_BOM)
-            else:
-                done += len(piece)
-            if piece:
-                yield piece
+            is_last = not piece or damage is not None
+            utf16 = utf16 or (_UTF16("replace") if not done and piece[:2] in UTF16_BOMS else None)
+            text = utf16.decode(piece, is_last).encode() if utf16 else piece if done else piece.removeprefix(UTF8_BOM)
+            done += len(piece)
+            if text:
+                yield text
             if damage is not None:
                 raise damage
             if limit is not None and done > limit:
                 raise DamagedError(f"the archive swells to more than {limit:,} bytes; it is not read further")
-            if not done or not piece:
+            if is_last:
                 return
 
 

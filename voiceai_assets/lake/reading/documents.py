@@ -60,10 +60,10 @@ def _block(texts: list[str], problem: str | None, *, is_cut_off: bool = False) -
 
 
 def items_of(text: str) -> list[str]:
-    """The text of each item of a JSON list, as it stands there.
+    r"""The text of each item of a JSON list, as it stands there.
 
     To write the parsed items anew would alter them: of a key that stands twice one value would be left, and half a
-    surrogate pair (``\\ud83d``, an emoji that was cut) cannot be written at all.
+    surrogate pair (``\ud83d``, an emoji that was cut) cannot be written at all.
     """
     decoder, at, items = json.JSONDecoder(), _next(text, text.index("[") + 1), []
     while text[at] != "]":
