@@ -329,8 +329,7 @@ def test_identifiers_are_taken_out_of_texts_and_documents() -> None:
 def refined(tmp_path: Path, marks: Tombstones = NOBODY, *, texts_from: str | None = None) -> DayLoad:
     """Refine the day's turns of everything in landing."""
     landing, lake = tmp_path / "landing", tmp_path / "lake"
-    with duckdb.connect() as connection:
-        files = index_files(landing, list(scan(landing)), connection)
+    files = index_files(landing, list(scan(landing)), "UTC")
     refinery = Refinery(landing, lake, "UTC", KEY, [DAY], tombstones=marks, texts_from=texts_from)
     try:
         return next(load for load in refinery.refine(DAY, files) if load.dataset == "turns")

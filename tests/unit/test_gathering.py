@@ -35,9 +35,7 @@ def _refinery(landing: Path, lake: Path) -> Refinery:
 
 
 def _indexed(landing: Path) -> list[IndexedFile]:
-    with duckdb.connect() as db:
-        db.execute("SET TimeZone = 'UTC'")
-        return index_files(landing, sorted(scan(landing)), db)
+    return index_files(landing, sorted(scan(landing)), "UTC")
 
 
 @given(st.lists(st.integers(0, 30), max_size=12))

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from voiceai_assets.lake import inbox
 from voiceai_assets.lake.erasure import readable_files
 from voiceai_assets.lake.inbox import IndexedFile, Refresh, refresh
 from voiceai_assets.lake.refine import DayLoad, LakeDay, Refinery
@@ -191,15 +193,87 @@ def test_an_empty_file_holds_no_record_and_stands_in_the_account(tmp_path: Path,
 
 
 def test_a_parquet_file_whose_column_name_is_no_utf_8_is_named_and_stops_nothing(tmp_path: Path) -> None:
-    whole = io.BytesIO()
-    pq.write_table(pa.table({**{name: [str(value)] for name, value in GOOD.items()}, "user_text": ["hi"]}), whole)
-    land(tmp_path, whole.getvalue().replace(b"\tuser_text", b"\t\x80ser_text"), f"turns-{DAY}.parquet")
+    whole = parquet(user_text=["hi"])
+    land(tmp_path, whole.replace(b"\tuser_text", b"\t\x80ser_text"), f"turns-{DAY}.parquet")
     land(tmp_path, line(), f"turns-{DAY}.jsonl")
     taken = take_in(tmp_path)
     assert len(taken.rows) == 1
     problems = [file.problem for file in taken.loads[0].files if file.file.endswith(".parquet")]
     assert len(problems) == 1
     assert "no whole Parquet file" in str(problems[0])
+
+
+def parquet(**columns: Any) -> bytes:
+    """A Parquet file of good turns with these columns besides."""
+    count = len(next(iter(columns.values())))
+    good = {name: [value] * count for name, value in GOOD.items()}
+    whole = io.BytesIO()
+    pq.write_table(pa.table({**good, "turn_number": range(1, count + 1), **columns}), whole)
+    return whole.getvalue()
+
+
+#: Bytes that claim to be a string: what a writer that knows no encodings leaves behind.
+FALSE_STRINGS = pa.Array.from_buffers(
+    pa.string(), 2, [None, pa.array([0, 2, 4], pa.int32()).buffers()[1], pa.py_buffer(b"okM\xfc")]
+)
+
+
+@pytest.mark.parametrize("column", ["user_text", "mood"])
+@pytest.mark.parametrize(
+    "texts",
+    [
+        *(pa.array([b"ok", b"M\xfc"], kind) for kind in (pa.binary(), pa.large_binary(), pa.binary_view())),
+        pa.array([b"ok", b"M\xfc"]).dictionary_encode(),
+        FALSE_STRINGS,
+    ],
+    ids=lambda texts: str(texts.type),
+)
+def test_a_row_of_parquet_with_text_that_is_not_utf_8_is_refused_alone(tmp_path: Path, column: str, texts: Any) -> None:
+    land(tmp_path, parquet(**{column: texts}), f"turns-{DAY}.parquet")
+    taken = take_in(tmp_path)
+    assert [(row["line"], row["reason"], row["message"]) for row in taken.refused] == [
+        (2, "encoding", f"encoding: {column} is not UTF-8")
+    ]
+    assert "M\ufffd" in taken.refused[0]["raw_text"]
+    (row,) = taken.rows
+    assert row.get(column) == "ok" or json.loads(row["extra"]) == {column: "ok"}
+
+
+@pytest.mark.parametrize(
+    ("numbers", "text"),
+    [(pa.array([0.5], pa.float16()), 0.5), (pa.array([Decimal("0.5")], pa.decimal256(50, 3)), 0.5)],
+    ids=lambda value: str(getattr(value, "type", "")),
+)
+def test_numbers_of_a_kind_that_only_parquet_knows_are_numbers(tmp_path: Path, numbers: Any, text: float) -> None:
+    land(tmp_path, parquet(asr_confidence=numbers, pitch=numbers), f"turns-{DAY}.parquet")
+    (row,) = take_in(tmp_path).rows
+    assert row["asr_confidence"] == text
+    assert float(json.loads(row["extra"])["pitch"]) == text
+
+
+def test_a_file_that_makes_the_reader_fail_is_named_and_stops_no_other(tmp_path: Path) -> None:
+    land(tmp_path, parquet(x=pa.array([[1.0]], pa.list_(pa.float16()))), f"bad-{DAY}.parquet")
+    for n in range(5):
+        land(tmp_path, line(session_id=f"s{n}"), f"good-{n}-{DAY}.jsonl")
+    taken = take_in(tmp_path)
+    assert len(taken.rows) == 5
+    assert {file.file: file.problem for file in taken.loads[0].files if file.problem} == {
+        f"canonical/bad-{DAY}.parquet": f"canonical/bad-{DAY}.parquet: its content makes the reader fail "
+        "(NotImplementedException)"
+    }
+
+
+@pytest.mark.parametrize("error", [MemoryError, OSError, duckdb.OutOfMemoryException])
+def test_memory_and_disk_are_no_fault_of_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    def fails(*_: Any, **__: Any) -> str:
+        raise error("full")
+
+    land(tmp_path, line())
+    monkeypatch.setattr(inbox, "days_sql", fails)
+    with pytest.raises(error):
+        take_in(tmp_path)
 
 
 @pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"-Infinity"])

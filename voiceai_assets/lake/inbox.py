@@ -145,13 +145,35 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def index_files(landing: Path, stats: Sequence[FileStat], db: duckdb.DuckDBPyConnection) -> list[IndexedFile]:
-    """Look into files: checksum and records by dataset and day; ``db`` carries the zone of naive time stamps.
+def index_files(landing: Path, stats: Sequence[FileStat], timezone: str) -> list[IndexedFile]:
+    """Look into files: checksum and records by dataset and day; ``timezone`` is that of naive time stamps.
 
-    Never raises for bad content: what cannot be read becomes ``problem``.
+    Never raises for bad content: what cannot be read becomes ``problem``. Where reading fails in a way that no reader
+    foresaw, the halves are tried apart until the file that it fails on is alone.
+
+    Raises:
+        OSError, MemoryError, duckdb.OperationalError: disk and memory fail whatever the files hold; the next look may
+            find them well.
     """
-    counted = _count_days(landing, [stat.path for stat in stats if tables_for(stat.path)], db)
-    return [_indexed(landing, stat, counted.get(stat.path), db) for stat in stats]
+    try:
+        with duckdb.connect() as db:  # one for all files: opening it costs more than reading a small file
+            db.execute(f"SET TimeZone = '{timezone}'; SET enable_progress_bar = false")
+            counted = _count_days(landing, [stat.path for stat in stats if tables_for(stat.path)], db)
+            return [_indexed(landing, stat, counted.get(stat.path), db) for stat in stats]
+    except (OSError, MemoryError, duckdb.OperationalError):
+        raise
+    except Exception as error:  # noqa: BLE001  # one file must never stop the look at all others
+        if len(stats) > 1:
+            middle = len(stats) // 2
+            return [f for half in (stats[:middle], stats[middle:]) for f in index_files(landing, half, timezone)]
+        return [_unforeseen(landing, stat, error) for stat in stats]
+
+
+def _unforeseen(landing: Path, stat: FileStat, error: Exception) -> IndexedFile:
+    """A file that makes its reader fail. The error is only named: its words may quote what somebody said."""
+    problem = UnreadableFileError(f"{stat.path}: its content makes the reader fail ({type(error).__name__})")
+    with duckdb.connect() as db:
+        return _indexed(landing, stat, problem, db)
 
 
 def _indexed(
@@ -286,11 +308,8 @@ def refresh(
     quiet = [stat for stat in new if stat.is_quiet(now, quiet_seconds) and not _hangs_on(landing, stat, closed)]
     before = itertools.accumulate((stat.size_bytes for stat in quiet), initial=0)
     now_read = [stat for stat, done in zip(quiet, before, strict=False) if limit_bytes is None or done < limit_bytes]
-    with duckdb.connect() as db:  # one for all files: opening it costs more than reading a small file
-        db.execute(f"SET TimeZone = '{timezone}'; SET enable_progress_bar = false")
-        fresh = _index_what_stays(landing, now_read, db)
     return Refresh(
-        fresh=fresh,
+        fresh=_index_what_stays(landing, now_read, timezone),
         gone=gone,
         waiting=[stat.path for stat in new if not stat.is_quiet(now, quiet_seconds)],
         closed=closed,
@@ -305,11 +324,11 @@ def _may_read(path: Path) -> bool:
     return not path.exists() or os.access(path, os.R_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
-def _index_what_stays(landing: Path, stats: Sequence[FileStat], db: duckdb.DuckDBPyConnection) -> list[IndexedFile]:
+def _index_what_stays(landing: Path, stats: Sequence[FileStat], timezone: str) -> list[IndexedFile]:
     """Files that were deleted after landing was listed are none: the next look finds them gone."""
     while True:
         try:
-            return index_files(landing, stats, db)
+            return index_files(landing, stats, timezone)
         except FileNotFoundError:
             there = [stat for stat in stats if (landing / stat.path).exists()]
             if len(there) == len(stats):

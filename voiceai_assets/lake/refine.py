@@ -276,10 +276,11 @@ class Refinery:
     def _ensure_parsed(self, files: Sequence[IndexedFile]) -> None:
         """Read what was not read yet; all of it or, where something goes wrong, nothing."""
         new = {f.path: f for f in files if f.path not in self._truncated}
+        readable = {path: f for path, f in new.items() if f.problem is None}
         ends: dict[str, _End] = {}
         problems: dict[str, UnreadableFileError] = {}
         try:
-            for found in one_ahead(gather(self._blocks(new, ends, problems))):
+            for found in one_ahead(gather(self._blocks(readable, ends, problems))):
                 self._parse(found)
             if changed := next((path for path, f in new.items() if stat_of(self._landing, path) != f.stat), None):
                 raise LandingChangedError(f"{changed} changed while it was being read; run the day again")
@@ -289,7 +290,8 @@ class Refinery:
         self._drop(list(problems))
         self._truncated |= self._which_break_off(new, ends)
         self._open_ended |= {path for path, end in ends.items() if end.is_csv and end.is_cut_off}
-        self._problems |= {path: new[path].problem or str(error) for path, error in problems.items()}
+        self._problems |= {path: str(error) for path, error in problems.items()}
+        self._problems |= {path: f.problem for path, f in new.items() if f.problem}
         if self._tombstones:
             self._refuse_erased(list(new), self._tombstones)
 

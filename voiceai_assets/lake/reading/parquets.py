@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from voiceai_assets.lake.reading.block import Block, UnreadableFileError
@@ -20,7 +21,8 @@ BLOCK_BYTES = 64 * 2**20
 def parquet_blocks(path: Path) -> Iterator[Block]:
     """Blocks of a Parquet file; the line is the row's number from 1.
 
-    Instants become text with their offset, nested values JSON text.
+    Instants become text with their offset, nested values JSON text. A row with text that is not UTF-8 has the problem
+    ``encoding``, whether the file calls the column a string or bytes.
 
     Raises:
         UnreadableFileError: when it is no Parquet file, or not a whole one.
@@ -33,16 +35,15 @@ def parquet_blocks(path: Path) -> Iterator[Block]:
         raise UnreadableFileError(f"{path.name}: no whole Parquet file: {error}") from error
     if len(set(names)) != len(names):
         raise UnreadableFileError(f"{path.name}: a column stands twice: {', '.join(names)}")
-    values = tuple(_as_text(f"c{i}", field.type) for i, field in enumerate(schema))
+    values = tuple(_as_text(f"c{i}", _readable(field.type)) for i, field in enumerate(schema))
     line = 1
     try:
         for batches in _groups(file.iter_batches(BATCH_ROWS)):
-            rows = pa.Table.from_batches(batches).rename_columns([f"c{i}" for i in range(len(names))])
-            count = rows.num_rows
-            numbers = pa.array(range(line, line + count), pa.int64())
-            rows = rows.append_column("line", numbers).append_column("problem", pa.nulls(count, pa.string()))
-            line += count
-            yield Block(rows, names, values)
+            rows, problems = _texts_checked(pa.Table.from_batches(batches))
+            rows = rows.rename_columns([f"c{i}" for i in range(len(names))])
+            numbers = pa.array(range(line, line + rows.num_rows), pa.int64())
+            line += rows.num_rows
+            yield Block(rows.append_column("line", numbers).append_column("problem", problems), names, values)
     except (pa.ArrowException, OSError) as error:
         raise UnreadableFileError(f"{path.name}: damaged after row {line - 1:,}: {error}") from error
 
@@ -60,12 +61,41 @@ def _groups(batches: Iterator[pa.RecordBatch]) -> Iterator[list[pa.RecordBatch]]
         yield group
 
 
+def _readable(kind: pa.DataType) -> pa.DataType:
+    """The type as which DuckDB reads a column: bytes are text, and two kinds of numbers it does not know."""
+    types = pa.types
+    if types.is_dictionary(kind):
+        return _readable(kind.value_type)
+    if types.is_large_string(kind) or types.is_large_binary(kind):
+        return pa.large_string()
+    if any(is_a(kind) for is_a in (types.is_binary, types.is_binary_view, types.is_string_view, types.is_decimal256)):
+        return pa.string()
+    return pa.float32() if types.is_float16(kind) else kind
+
+
+def _texts_checked(rows: pa.Table) -> tuple[pa.Table, pa.ChunkedArray]:
+    """The rows with columns of readable types, and for each row the problem ``encoding`` or none."""
+    problems = pa.chunked_array([pa.nulls(rows.num_rows, pa.string())])
+    for index, field in enumerate(rows.schema):
+        column, kind = rows.column(index), _readable(field.type)
+        try:
+            column = column if kind == field.type else column.cast(kind)
+            if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+                column.validate(full=True)  # whether it is UTF-8: Parquet's writers promise it, and Arrow believes them
+        except pa.ArrowInvalid:
+            found = column.cast(pa.large_binary()).to_pylist()
+            texts = [None if value is None else value.decode(errors="replace") for value in found]
+            wrong = [text is not None and text.encode() != value for text, value in zip(texts, found, strict=True)]
+            column = pa.chunked_array([pa.array(texts, kind)])
+            problems = pc.if_else(pa.array(wrong), f"encoding: {field.name} is not UTF-8", problems)
+        rows = rows.set_column(index, field.with_type(kind), column)
+    return rows, problems
+
+
 def _as_text(column: str, kind: pa.DataType) -> str:
     if pa.types.is_nested(kind):
         text = f"CAST(to_json({column}) AS VARCHAR)"
-    elif pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-        text = f"TRY(decode({column}))"
-    elif pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind):
+    elif pa.types.is_string(kind) or pa.types.is_large_string(kind):
         text = f"CAST({column} AS VARCHAR)"
     else:
         return f"CAST({column} AS VARCHAR)"  # a number or a time holds no NUL
