@@ -10,20 +10,22 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from voiceai_assets.lake import inbox
+from voiceai_assets.lake import inbox, refine, typing
 from voiceai_assets.lake.erasure import readable_files
 from voiceai_assets.lake.inbox import IndexedFile, Refresh, refresh
-from voiceai_assets.lake.refine import DayLoad, LakeDay, Refinery
+from voiceai_assets.lake.reading import Block
+from voiceai_assets.lake.refine import DayLoad, LakeDay, LostRecordsError, Refinery
 from voiceai_assets.lake.texts import drop_texts
 from voiceai_assets.privacy.pseudonyms import Pseudonymiser
 
@@ -368,6 +370,53 @@ def test_a_file_of_nothing_but_noise_is_booked_as_noise(tmp_path: Path) -> None:
     taken = take_in(tmp_path)
     assert taken.rows == []
     assert taken.loads[0].rows_quarantined == taken.loads[0].rows_in > 0
+
+
+# -- the account -----------------------------------------------------------------------------------------------------
+
+
+def _without_line_2(blocks: Iterator[tuple[str, Block]]) -> Iterator[tuple[str, Block]]:
+    for path, block in blocks:
+        yield path, replace(block, rows=block.rows.filter(pc.not_equal(block.rows["line"], 2)))
+
+
+@pytest.mark.parametrize(
+    ("adapter", "content"),
+    [
+        ("canonical", b"".join(line(turn_number=n) for n in (1, 2, 3))),
+        ("converza", b"".join(
+            json.dumps({"call_id": n, "timestamp": GOOD["timestamp"], "transcript_text": text}).encode() + b"\n"
+            for n, text in enumerate(["Agent: Hi", "", "Agent: Hello"])
+        )),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    ("loses", "words"),
+    [
+        (
+            lambda patch: patch.setattr(
+                refine, "typed_rows_sql", lambda *a, **k: f"{typing.typed_rows_sql(*a, **k)} WHERE line <> 2"
+            ),
+            "3 records were read and 2 would be booked",
+        ),
+        (
+            lambda patch: patch.setattr(
+                refine, "readable_blocks", lambda *a: _without_line_2(inbox.readable_blocks(*a))
+            ),
+            rf"3 records of (turns|calls) were counted for {DAY} and 2 were read; `touch` the file",
+        ),
+    ],
+    ids=["mapping", "reader"],
+)
+def test_a_record_that_our_own_code_loses_is_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, adapter: str, content: bytes, loses: Any, words: str
+) -> None:
+    """An account that is counted from what was booked adds up whatever was lost before."""
+    land(tmp_path, content, f"../{adapter}/x-{DAY}.jsonl")
+    assert take_in(tmp_path).loads
+    loses(monkeypatch)
+    with pytest.raises(LostRecordsError, match=words):
+        take_in(tmp_path)
 
 
 # -- transcripts -----------------------------------------------------------------------------------------------------

@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, closing
 
+import duckdb
+
 from voiceai_assets.lake.inbox import IndexedFile, files_by_day
-from voiceai_assets.lake.refine import DayLoad, LandingChangedError, Refinery
+from voiceai_assets.lake.refine import DayLoad, LandingChangedError, LostRecordsError, Refinery
 
 #: Of files, above which DuckDB keeps both cores busy with one day, and two days would need twice its memory.
 LARGE_DAY_BYTES = 64 * 2**20
@@ -39,7 +41,7 @@ def refine_abreast(
             day = under_way[future]
             try:
                 yield day, future.result(), None
-            except (OSError, LandingChangedError) as error:
+            except (OSError, LandingChangedError, LostRecordsError, duckdb.Error) as error:
                 yield day, [], error
 
 

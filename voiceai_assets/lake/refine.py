@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
@@ -23,6 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from voiceai_assets.adapters import tables_for
+from voiceai_assets.adapters.base import Table
 from voiceai_assets.contracts import DATASETS
 from voiceai_assets.contracts.fields import Contract, Field, Kind
 from voiceai_assets.contracts.turns import TURNS
@@ -51,6 +53,10 @@ _TEXTS_AT_ONCE = 100_000  # looked at by one thread
 
 class LandingChangedError(RuntimeError):
     """A file changed between being indexed and being read; running the day again reads the new content."""
+
+
+class LostRecordsError(RuntimeError):
+    """Records that were read are booked nowhere, or others than were counted; nothing of the day was written."""
 
 
 class _End(NamedTuple):
@@ -215,6 +221,7 @@ class Refinery:
 
         Raises:
             LandingChangedError: when a file is no longer the one that was indexed.
+        LostRecordsError: when its records are not those that were counted.
         """
         inputs = sorted((f for f in files if f.home_day is not None), key=lambda f: f.path)
         self._ensure_parsed(inputs)
@@ -246,6 +253,7 @@ class Refinery:
         self._select_day(contract, day, inputs)
         self._separate_duplicates(contract)
         files = self._account(inputs)
+        _count_again(contract.dataset, day, inputs, files)
         load_id = with_erasures(load_id, {f.file: f.rows_erased for f in files})
         load = DayLoad(contract.dataset, day, load_id, files, self._pseudonymise.key_id)
         self._write(contract, load)
@@ -277,17 +285,19 @@ class Refinery:
         """Read what was not read yet; all of it or, where something goes wrong, nothing."""
         new = {f.path: f for f in files if f.path not in self._truncated}
         readable = {path: f for path, f in new.items() if f.problem is None}
+        found_in: Counter[str] = Counter()
         ends: dict[str, _End] = {}
         problems: dict[str, UnreadableFileError] = {}
         try:
-            for found in one_ahead(gather(self._blocks(readable, ends, problems))):
+            for found in one_ahead(gather(self._blocks(readable, found_in, ends, problems))):
                 self._parse(found)
             if changed := next((path for path, f in new.items() if stat_of(self._landing, path) != f.stat), None):
                 raise LandingChangedError(f"{changed} changed while it was being read; run the day again")
+            self._drop(list(problems))
+            self._miss_none({path: n for path, n in found_in.items() if path not in problems})
         except Exception:
             self._forget(list(new))
             raise
-        self._drop(list(problems))
         self._truncated |= self._which_break_off(new, ends)
         self._open_ended |= {path for path, end in ends.items() if end.is_csv and end.is_cut_off}
         self._problems |= {path: str(error) for path, error in problems.items()}
@@ -295,13 +305,45 @@ class Refinery:
         if self._tombstones:
             self._refuse_erased(list(new), self._tombstones)
 
+    def _miss_none(self, found_in: Mapping[str, int]) -> None:
+        """Compare what the readers gave with what is there to be booked, whatever its table and its day.
+
+        Raises:
+            LostRecordsError: when a record of a file is a row, or a refusal, of no table.
+        """
+        for tables, paths in self._by_tables(found_in).items():
+            datasets = sorted({table.contract for table in tables}, key=lambda contract: contract.dataset)
+            rows = " UNION ALL ".join(f"SELECT source_file, line FROM {_parsed(contract)}" for contract in datasets)
+            # to count lines once takes ten times as long as to count rows
+            is_one_to_one = len(tables) == 1 and tables[0].explode is None
+            counted = "count(*)" if is_one_to_one else "count(DISTINCT line)"
+            query = f"SELECT source_file, {counted} FROM ({rows}) GROUP BY 1"
+            booked: dict[str, int] = dict(self._db.execute(query).fetchall())
+            if missed := next((path for path in paths if booked.get(path, 0) != found_in[path]), None):
+                raise LostRecordsError(
+                    f"{missed}: {found_in[missed]:,} records were read and {booked.get(missed, 0):,} would be booked; "
+                    "a mapping of its adapter leaves records out"
+                )
+
+    @staticmethod
+    def _by_tables(paths: Iterable[str]) -> dict[tuple[Table, ...], list[str]]:
+        found: dict[tuple[Table, ...], list[str]] = {}
+        for path in paths:
+            found.setdefault(tables_for(path), []).append(path)
+        return found
+
     def _blocks(
-        self, files: Mapping[str, IndexedFile], ends: dict[str, _End], problems: dict[str, UnreadableFileError]
+        self,
+        files: Mapping[str, IndexedFile],
+        found_in: Counter[str],
+        ends: dict[str, _End],
+        problems: dict[str, UnreadableFileError],
     ) -> Iterator[tuple[str, Block]]:
-        """Blocks of files in turn, and besides the header of each, how it ends, and why it cannot be read."""
+        """Blocks of files in turn; besides, of each: header, records, how it ends, and why it cannot be read."""
         for path, block in readable_blocks(self._landing, files, problems):
             if block.delimiter:
                 self._headers[path] = (block.columns or (), block.delimiter)
+            found_in[path] += block.rows.num_rows
             if block.rows.num_rows:
                 is_csv = path in self._headers
                 ends[path] = _End(block.last_line, block.is_cut_off, block.is_damaged, is_csv)
@@ -600,6 +642,21 @@ QUARANTINE = pa.schema(
         ("raw_text", pa.string()),
     ]
 )
+
+
+def _count_again(dataset: str, day: str, inputs: Sequence[IndexedFile], files: Sequence[FileAccount]) -> None:
+    """Hold the account against the index, which was counted by another query when the file was first seen.
+
+    Raises:
+        LostRecordsError: when they differ.
+    """
+    for known, booked in zip(inputs, files, strict=True):
+        counted = known.rows.get(dataset, {}).get(day, 0)
+        if counted != booked.rows_in:
+            raise LostRecordsError(
+                f"{known.path}: {counted:,} records of {dataset} were counted for {day} and {booked.rows_in:,} were "
+                "read; `touch` the file, so that it is counted again, and run the day again"
+            )
 
 
 def _parsed(contract: Contract) -> str:
