@@ -10,41 +10,27 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from tests.integration.world import World, session
+from tests.integration.world import World, days_of, session
 from voiceai_assets.automation.schedules import busy_days, repair_requests
-from voiceai_assets.partitions import first_day, remember_first_day, today
+from voiceai_assets.partitions import first_day, today
 from voiceai_assets.runs import run_days
-
-
-def _sensor(world: World, cursor: str | None = None) -> Any:
-    definitions = world.definitions()
-    context = dg.build_sensor_context(
-        instance=world.instance, definitions=definitions, resources=dict(definitions.resources or {}), cursor=cursor
-    )
-    return definitions.resolve_sensor_def("landing_sensor").evaluate_tick(context)
 
 
 def _repairs(world: World) -> list[tuple[str, str]]:
     requests = repair_requests(world.pipeline, busy_days(world.instance), datetime.now(UTC).isoformat())
-    return [_days(request) for request in requests]
-
-
-def _days(request: Any) -> tuple[str, str]:
-    day = request.tags.get("dagster/partition")
-    start = request.tags.get("dagster/asset_partition_range_start", day)
-    return start, request.tags.get("dagster/asset_partition_range_end", day)
+    return [days_of(request) for request in requests]
 
 
 def test_many_files_of_a_day_become_one_run_and_a_rewritten_one_another(world: World) -> None:
     for n in range(25):
         world.land(f"part-{n:02}.jsonl", session(f"s{n}", "2026-08-01T10:00"))
-    first = _sensor(world)
-    assert [_days(r) for r in first.run_requests] == [("2026-08-01", "2026-08-01")]
-    assert not _sensor(world, first.cursor).run_requests
+    first = world.tick()
+    assert [days_of(r) for r in first.run_requests] == [("2026-08-01", "2026-08-01")]
+    assert not world.tick(first.cursor).run_requests
 
     world.land("part-07.jsonl", session("s7", "2026-08-01T10:00", turns=4))
-    second = _sensor(world, first.cursor)
-    assert [_days(r) for r in second.run_requests] == [("2026-08-01", "2026-08-01")]
+    second = world.tick(first.cursor)
+    assert [days_of(r) for r in second.run_requests] == [("2026-08-01", "2026-08-01")]
     assert second.run_requests[0].run_key != first.run_requests[0].run_key
 
 
@@ -54,12 +40,12 @@ def test_a_file_that_is_still_being_written_waits(home: Any) -> None:
     try:
         path = world.landing / "turns.jsonl"
         path.write_text('{"session_id": "a", "turn_number": 1, "timestamp": "2026-08-01T10:00:00"}\n')
-        result = _sensor(world)
+        result = world.tick()
         assert not result.run_requests
         assert "still being written" in result.skip_message
         old = time.time() - 120
         os.utime(path, (old, old))
-        assert [_days(r) for r in _sensor(world).run_requests] == [("2026-08-01", "2026-08-01")]
+        assert [days_of(r) for r in world.tick().run_requests] == [("2026-08-01", "2026-08-01")]
     finally:
         world.close()
 
@@ -69,39 +55,16 @@ def test_a_file_for_days_outside_the_partitions_is_kept_and_not_run(home: Any) -
     try:
         world.land("old.jsonl", session("a", "2026-07-01T10:00"))
         world.land("new.jsonl", session("b", "2026-08-02T10:00"))
-        assert [_days(r) for r in _sensor(world).run_requests] == [("2026-08-02", "2026-08-02")]
+        assert [days_of(r) for r in world.tick().run_requests] == [("2026-08-02", "2026-08-02")]
         assert world.query("select count(*) as n from governance.landing_files") == [{"n": 2}]
     finally:
         world.close()
 
 
-def test_the_sensor_picks_up_a_file_of_every_adapter(world: World) -> None:
-    """Each on a day of its own; one tick asks for all of them, and none is reported as unreadable."""
-    files = {
-        "canonical/a.jsonl": '{"session_id": "a", "turn_number": 1, "timestamp": "2026-08-01T10:00:00"}\n',
-        "irembo/voice_turns.csv": "turn_id,session_id,turn_number,speaker,created_at\nT1,b,1,user,2026-08-02\n",
-        "bakame/user_sessions.csv": "timestamp,session_id,interaction_type,phone_number,turn\n"
-        "2026-08-03T10:00:00Z,c,voice,+250788000001,1\n",
-        "converza/call.json": '{"call_id": "d", "timestamp": "2026-08-04T10:00:00Z", "transcript_text": "Agent: Hi"}',
-        "events/events.jsonl": '{"id": "e", "event_type": "user_dropped_off", "timestamp": "2026-08-05T10:00:00Z"}\n',
-    }
-    for name, text in files.items():
-        path = world.settings.landing / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    remember_first_day(world.settings, ["2026-08-01"])
-    tick = _sensor(world)
-    problems = {f.path: f.problem for f in world.pipeline.files() if f.problem}
-    assert problems == {}
-    assert {f.path.split("/")[0] for f in world.pipeline.files()} == {name.split("/")[0] for name in files}
-    assert [_days(request) for request in tick.run_requests] == [("2026-08-01", "2026-08-05")]
-    assert not _sensor(world, tick.cursor).run_requests
-
-
 def test_what_was_loaded_before_the_sensor_first_looked_is_not_run_again(world: World) -> None:
     world.land("one.jsonl", session("a", "2026-08-01T10:00"))
     assert world.run("2026-08-01").success
-    assert not _sensor(world).run_requests
+    assert not world.tick().run_requests
 
 
 @pytest.mark.slow  # 28 s
@@ -111,11 +74,11 @@ def test_ten_thousand_files_are_indexed_once_and_the_cursor_stays_small(world: W
             f'{{"session_id": "s{n}", "turn_number": 1, "timestamp": "2026-08-{n % 28 + 1:02}T10:00:00"}}\n'
         )
     world.look()
-    result = _sensor(world)
-    assert [_days(r) for r in result.run_requests] == [("2026-08-01", "2026-08-28")]
+    result = world.tick()
+    assert [days_of(r) for r in result.run_requests] == [("2026-08-01", "2026-08-28")]
     assert len(result.cursor) < 10_000
     started = time.perf_counter()
-    assert not _sensor(world, result.cursor).run_requests
+    assert not world.tick(result.cursor).run_requests
     print(f"a tick over 10,000 known files took {time.perf_counter() - started:.2f} s")
 
 

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.integration.test_command_line import voiceai
 from tests.integration.world import World, session
+from voiceai_assets.adapters import ADAPTERS
 from voiceai_assets.automation.planning import DayRange
+from voiceai_assets.contracts import DATASETS
 from voiceai_assets.dashboard.app import create_app
+from voiceai_assets.partitions import remember_first_day
 
 BAKAME = (
     "timestamp,phone_number,session_id,module_name,interaction_type,user_input,ai_response,session_duration,"
@@ -45,6 +52,88 @@ def _accounts(world: World) -> dict[str, tuple[int, int, int, int]]:
             "from governance.loads where is_live and dataset <> 'marts' group by 1"
         )
     }
+
+
+def _of_every_source(folder: Path, day: str) -> None:
+    """A file or two of each of the five, all of one day; in each of them a record stands twice."""
+    noon = f"{day}T12:00:00Z"
+    turn = session(f"canonical {day}", f"{day}T10:00", turns=1)[0]
+    call = {"call_id": f"call {day}", "timestamp": noon, "transcript_text": "Agent: Hi. Customer: Hello."}
+    event = {"id": f"e {day}", "event_type": "user_dropped_off", "timestamp": noon, "unit_id": "u"}
+    irembo = f"T {day},irembo {day},1,user,2020-01-01"
+    bakame = [f"{noon},bakame {day},{kind},+250788000001,c,1" for kind in ("voice", "turn_metrics", "voice")]
+    for name, lines in {
+        f"canonical/turns-{day}.jsonl": map(json.dumps, [turn, turn]),
+        f"irembo/{day}/voice_turns.csv": ["turn_id,session_id,turn_number,speaker,created_at", irembo, irembo],
+        f"irembo/{day}/voice_sessions.csv": [
+            "session_id,user_id,final_outcome,created_at",
+            f"irembo {day},U1,completed,{day}",
+        ],
+        f"bakame/user_sessions-{day}.csv": ["timestamp,session_id,interaction_type,phone_number,call_id,turn", *bakame],
+        f"converza/calls-{day}.json": [json.dumps([call, call])],
+        f"events/events-{day}.jsonl": map(json.dumps, [event, event]),
+    }.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(f"{line}\n" for line in lines))
+
+
+def _assert_in_raw(world: World, day: str) -> None:
+    booked = world.query(
+        "select f.dataset, split_part(f.file, '/', 1) as source, sum(f.rows_in)::int as i, "
+        "sum(f.rows_loaded)::int as l, sum(f.rows_quarantined)::int as q, sum(f.rows_duplicate)::int as d "
+        "from governance.load_files f join governance.loads using (dataset, day, load_id) "
+        "where is_live and f.day = %s group by 1, 2",
+        day,
+    )
+    assert {(row["dataset"], row["source"]): (row["i"], row["l"], row["q"], row["d"]) for row in booked} == {
+        ("turns", "canonical"): (2, 1, 0, 1),
+        ("turns", "irembo"): (2, 1, 0, 1),
+        ("sessions", "irembo"): (1, 1, 0, 0),
+        ("turns", "bakame"): (2, 1, 0, 1),
+        ("turn_metrics", "bakame"): (1, 1, 0, 0),
+        ("turns", "converza"): (4, 2, 0, 2),
+        ("calls", "converza"): (2, 1, 0, 1),
+        ("experiment_events", "events"): (2, 1, 0, 1),
+    }
+    turns = world.query("select source, count(*) as n from raw.turns where turn_date = %s group by 1", day)
+    assert {row["source"]: row["n"] for row in turns} == {"bakame": 1, "canonical": 1, "converza": 2, "irembo": 1}
+    for dataset in ("sessions", "turn_metrics", "calls", "experiment_events"):
+        column = DATASETS[dataset].day_column
+        assert world.query(f"select count(*) as n from raw.{dataset} where {column} = %s", day) == [{"n": 1}], dataset
+    assert world.status(day).startswith("certified"), world.reasons(day)
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[World]:
+    folder = Path(tempfile.mkdtemp(prefix="voiceai-test-"))
+    world = World(folder / "home", os.environ.get("TEST_DATABASE_URL"))
+    yield world
+    world.close()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_all_five_sources_come_from_landing_to_raw_through_the_sensor(shared: World) -> None:
+    _of_every_source(shared.settings.landing, "2026-08-01")
+    remember_first_day(shared.settings, ["2026-08-01"])
+    tick = shared.tick()
+    (run,) = shared.run_requested(tick)
+    assert run.success
+    assert {file.path: file.problem for file in shared.pipeline.files() if file.problem} == {}
+    _assert_in_raw(shared, "2026-08-01")
+    assert not shared.tick(tick.cursor).run_requests
+
+
+@pytest.mark.skipif("TEST_DATABASE_URL" in os.environ, reason="the commands use the embedded server of the home")
+def test_all_five_sources_come_from_landing_to_raw_by_command(shared: World, tmp_path: Path) -> None:
+    _of_every_source(tmp_path, "2026-08-02")
+    for source in sorted(ADAPTERS):
+        landed = voiceai(shared.settings.home, "land", "--adapter", source, str(tmp_path / source))
+        assert landed.returncode == 0, landed.stderr
+    assert "voiceai materialize --from 2026-08-02 --to 2026-08-02" in landed.stdout
+    done = voiceai(shared.settings.home, "materialize", "--from", "2026-08-02", "--to", "2026-08-02")
+    assert done.returncode == 0, done.stdout + done.stderr
+    _assert_in_raw(shared, "2026-08-02")
 
 
 def _fill_raw(world: World, first: str, last: str) -> None:

@@ -18,7 +18,6 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
 import pytest
 from rich.console import Console
 
@@ -162,15 +161,7 @@ def thin(home: Path) -> Iterator[Ways]:
 
 
 def _automation(ways: Ways) -> None:
-    """The real sensor's requests, executed as the daemon would."""
-    definitions = ways.world.definitions()
-    context = dg.build_sensor_context(
-        instance=ways.world.instance, definitions=definitions, resources=dict(definitions.resources or {})
-    )
-    for request in definitions.resolve_sensor_def("landing_sensor").evaluate_tick(context).run_requests:
-        tags = request.tags
-        first = tags.get("dagster/asset_partition_range_start") or tags["dagster/partition"]
-        ways.world.run(first, tags.get("dagster/asset_partition_range_end"))
+    ways.world.run_requested(ways.world.tick())
 
 
 def _all_ways(ways: Ways, one_by_one: list[str]) -> None:

@@ -149,6 +149,18 @@ class World:
             .execute_in_process(instance=self.instance, raise_on_error=False, tags=DayRange(first, last or first).tags)
         )
 
+    def tick(self, cursor: str | None = None) -> Any:
+        """The sensor on landing, evaluated as the daemon evaluates it."""
+        definitions = self.definitions()
+        context = dg.build_sensor_context(
+            instance=self.instance, definitions=definitions, resources=dict(definitions.resources or {}), cursor=cursor
+        )
+        return definitions.resolve_sensor_def("landing_sensor").evaluate_tick(context)
+
+    def run_requested(self, tick: Any) -> list[dg.ExecuteInProcessResult]:
+        """What a tick of the sensor asks for, executed as the daemon would."""
+        return [self.run(*days_of(request)) for request in tick.run_requests]
+
     def run_unpartitioned(self, job: str) -> dg.ExecuteInProcessResult:
         """Run a job that has no days."""
         found = self.definitions().resolve_job_def(job)
@@ -207,6 +219,13 @@ class World:
     def reasons(self, day: str) -> list[dict[str, Any]]:
         found = self.query("select reasons from governance.day_status where day = %s", day)
         return list(found[0]["reasons"]) if found else []
+
+
+def days_of(request: dg.RunRequest) -> tuple[str, str]:
+    """First and last day that a request is about."""
+    first, last = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+    day = request.tags.get("dagster/partition", "")
+    return request.tags.get(first, day), request.tags.get(last, day)
 
 
 def session(session_id: str, start: str, turns: int = 3, **fields: Any) -> list[dict[str, Any]]:
