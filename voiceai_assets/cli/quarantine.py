@@ -68,9 +68,10 @@ def export(pipeline: Pipeline, records: list[dict[str, Any]], target: Path, cons
             path = pipeline.settings.landing / file
             texts = texts_of(path, {record["line"] for record in found}) if path.exists() else {}
             for record in found:
-                if record["line"] in texts:
+                # once: a call may be refused as a call and as each of its turns, and of two corrections one is lost
+                if (text := texts.pop(record["line"], None)) is not None:
                     kept = {key: record[key] for key in ("day", "dataset", "file", "line", "reason", "message")}
-                    out.write(json.dumps({**kept, "record": texts[record["line"]]}, ensure_ascii=False) + "\n")
+                    out.write(json.dumps({**kept, "record": text}, ensure_ascii=False) + "\n")
                     written += 1
     draft.replace(target)
     console.print(f"{written:,} record(s) in {target}, as they arrived: [yellow]they may hold personal data[/]")

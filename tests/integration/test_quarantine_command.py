@@ -1,0 +1,98 @@
+"""``voiceai quarantine`` from end to end: out as the records arrived, corrected, back in their place, and loaded."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.test_command_line import voiceai
+from tests.integration.world import World, session
+
+pytestmark = pytest.mark.skipif("TEST_DATABASE_URL" in os.environ, reason="the commands use the home's own server")
+DAY = "2026-08-01"
+LINES, TABLE = f"canonical/turns-{DAY}.jsonl", f"canonical/more-{DAY}.csv.gz"
+
+
+def _landed(world: World) -> None:
+    import pandas as pd
+
+    good = session("a", f"{DAY}T10:00", turns=3)
+    bad = {**good[1], "turn_number": "two", "user_text": "call +250788123456"}
+    world.land(Path(LINES).name, [good[0], bad, good[2], {**good[2], "session_id": None}])
+    table = pd.DataFrame(session("b", f"{DAY}T11:00", turns=3)).astype(object)
+    table.loc[1, "timestamp"] = "01/08/2026 11:01"
+    table.to_csv(world.landing / Path(TABLE).name, index=False)
+    world.look()
+
+
+def _account(world: World) -> dict[str, tuple[int, int, int]]:
+    rows = world.query("select file, rows_in, rows_loaded, rows_quarantined from governance.load_files order by file")
+    return {row["file"]: (row["rows_in"], row["rows_loaded"], row["rows_quarantined"]) for row in rows}
+
+
+def _exported(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_refused_records_are_taken_out_corrected_put_back_and_loaded(world: World, tmp_path: Path) -> None:
+    home, out = world.settings.home, tmp_path / "refused.jsonl"
+    _landed(world)
+    world.run(DAY)
+    assert world.status(DAY) == "blocked"
+    assert _account(world) == {TABLE: (3, 2, 1), LINES: (4, 2, 2)}
+
+    shown = voiceai(home, "quarantine").stdout
+    assert "3 refused: 2 wrong_type, 1 missing_field" in shown
+    assert "788123456" not in shown
+
+    assert voiceai(home, "quarantine", "--export", str(out)).returncode == 0
+    assert out.stat().st_mode & 0o777 == 0o600
+    records = {(r["file"], r["line"]): r for r in _exported(out)}
+    assert set(records) == {(TABLE, 3), (LINES, 2), (LINES, 4)}
+    assert "+250788123456" in records[LINES, 2]["record"]
+
+    records[LINES, 2]["record"] = records[LINES, 2]["record"].replace('"two"', "2")
+    records[LINES, 4]["record"] = ""
+    records[TABLE, 3]["record"] = records[TABLE, 3]["record"].replace("01/08/2026 11:01", f"{DAY}T11:01:00")
+    out.write_text("".join(json.dumps(record) + "\n" for record in records.values()))
+    put = voiceai(home, "quarantine", "--mend", str(out))
+    assert put.returncode == 0, put.stderr
+    assert f"voiceai materialize --from {DAY} --to {DAY}" in put.stdout
+
+    done = voiceai(home, "materialize", "--from", DAY, "--to", DAY)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert world.status(DAY) == "certified"
+    assert _account(world) == {TABLE: (3, 3, 0), LINES: (3, 3, 0)}
+    assert world.query("select 1 from governance.quarantine") == []
+    turns = world.query("select session_id, turn_number, source_file, source_line from raw.turns order by 1, 2")
+    assert [tuple(row.values()) for row in turns] == [
+        *(("a", n, LINES, n) for n in (1, 2, 3)),
+        *(("b", n, TABLE, n + 1) for n in (1, 2, 3)),
+    ]
+    assert len(list((home / "replaced").iterdir())) == 2, "the files as they were"
+
+
+def test_what_cannot_be_mended_record_by_record_is_said_and_changes_nothing(world: World, tmp_path: Path) -> None:
+    home, out = world.settings.home, tmp_path / "refused.jsonl"
+    path = world.settings.landing / "converza" / f"calls-{DAY}.json"
+    path.parent.mkdir(parents=True)
+    path.write_text('[{"call_id": "c", "transcript_text": "Agent: Hi"}]')
+    world.look()
+    world.run(world.pipeline.files()[0].home_day or "")
+    before = path.read_bytes()
+    assert voiceai(home, "quarantine", "--export", str(out)).returncode == 0
+    assert [record["record"] for record in _exported(out)] == ['{"call_id": "c", "transcript_text": "Agent: Hi"}'], (
+        "once, though it is refused as a call and as a turn: of two copies one correction would undo the other"
+    )
+    with out.open("a") as more:
+        more.write(json.dumps({"file": "../pseudonym.key", "line": 1, "record": "x"}) + "\n")
+    put = voiceai(home, "quarantine", "--mend", str(out))
+    assert put.returncode == 1
+    said = " ".join(put.stderr.split())
+    assert "records of .json files are not replaced singly; land the file again" in said
+    assert "../pseudonym.key is not in landing" in said
+    assert path.read_bytes() == before
