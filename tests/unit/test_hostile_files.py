@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from voiceai_assets.lake import inbox, refine, typing
+from voiceai_assets.lake import inbox, reading, refine, typing
 from voiceai_assets.lake.erasure import readable_files
 from voiceai_assets.lake.inbox import IndexedFile, Refresh, refresh
 from voiceai_assets.lake.reading import Block
@@ -526,3 +526,13 @@ def test_a_file_that_is_gone_is_not_held_by_the_name_of_one_that_is_closed(someb
     with as_somebody_else():
         found = look(somebody_else, known)
     assert (found.gone, found.closed) == (["canonical/turns.jsonl"], ["canonical/turns.json"])
+
+
+def test_a_file_that_was_counted_by_other_readers_is_counted_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    land(tmp_path, line())
+    known = {file.path: file for file in refresh(tmp_path / "landing", {}, timezone="UTC", quiet_seconds=0).fresh}
+    assert refresh(tmp_path / "landing", known, timezone="UTC", quiet_seconds=0).fresh == []
+    monkeypatch.setattr(reading, "VERSION", reading.VERSION + 1)
+    assert len(refresh(tmp_path / "landing", known, timezone="UTC", quiet_seconds=0).fresh) == 1

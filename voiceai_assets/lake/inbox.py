@@ -64,6 +64,7 @@ class IndexedFile:
             nobody reads the file.
         problem: why the file is not read, or None.
         companions: name and sha256 of the files that say which day its rows belong to.
+        read_by: versions of what looked into it.
     """
 
     path: str
@@ -75,6 +76,7 @@ class IndexedFile:
     home_day: str | None = None
     problem: str | None = None
     companions: Mapping[str, str] = field(default_factory=dict)
+    read_by: str = ""
 
     @property
     def stat(self) -> FileStat:
@@ -181,6 +183,7 @@ def _indexed(
 ) -> IndexedFile:
     folder = PurePosixPath(stat.path).parts[0]
     file = IndexedFile(stat.path, folder, stat.size_bytes, stat.mtime_ns, sha256_of(landing / stat.path))
+    file = replace(file, read_by=_reader_of(stat.path))
     if counts is None:
         return replace(file, problem=_why_nobody_reads(stat.path))
     rows: dict[str, dict[str, int]] = {table.contract.dataset: {} for table in tables_for(stat.path)}
@@ -337,14 +340,19 @@ def _index_what_stays(landing: Path, stats: Sequence[FileStat], timezone: str) -
 
 
 def _is_news(landing: Path, stat: FileStat, known: Mapping[str, IndexedFile]) -> bool:
-    """Whether the file, or one that its rows' days depend on, differs from what is known."""
+    """Whether the file, who reads it, or one that its rows' days depend on, differs from what is known."""
     before = known.get(stat.path)
-    if before is None or before.stat != stat:
+    if before is None or before.stat != stat or before.read_by != _reader_of(stat.path):
         return True
     companions = companions_of(landing, stat.path)
     return set(companions) != set(before.companions) or any(
         path not in known or known[path].stat != stat_of(landing, path) for path in companions
     )
+
+
+def _reader_of(path: str) -> str:
+    adapter = adapter_for(PurePosixPath(path).parts[0])
+    return f"{reading.VERSION}/{adapter.version if adapter else ''}"
 
 
 def stat_of(landing: Path, path: str) -> FileStat:

@@ -33,8 +33,8 @@ NOTHING_LOADED = "nothing loaded"
 def known_files(connection: Connection) -> dict[str, IndexedFile]:
     """Every file in landing, as last looked at, by path."""
     rows = connection.execute(
-        "select path, adapter, size_bytes, mtime_ns, sha256, rows, home_day::text, problem, companions "
-        "from governance.landing_files"
+        "select path, adapter, size_bytes, mtime_ns, sha256, rows, home_day::text, problem, companions, "
+        "read_by from governance.landing_files"
     ).fetchall()
     return {row[0]: IndexedFile(*row) for row in rows}
 
@@ -44,15 +44,16 @@ def record_refresh(connection: Connection, refresh: Refresh) -> None:
     with connection.cursor() as cursor:
         cursor.executemany(
             "insert into governance.landing_files "
-            "(path, adapter, size_bytes, mtime_ns, sha256, rows, home_day, problem, companions) "
-            "values (%s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict (path) do update set "
+            "(path, adapter, size_bytes, mtime_ns, sha256, rows, home_day, problem, companions, read_by) "
+            "values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict (path) do update set "
             "adapter = excluded.adapter, size_bytes = excluded.size_bytes, mtime_ns = excluded.mtime_ns, "
             "sha256 = excluded.sha256, rows = excluded.rows, home_day = excluded.home_day, "
-            "problem = excluded.problem, companions = excluded.companions, indexed_at = now(), retired_at = null",
+            "problem = excluded.problem, companions = excluded.companions, read_by = excluded.read_by, "
+            "indexed_at = now(), retired_at = null",
             [
                 (
                     f.path, f.adapter, f.size_bytes, f.mtime_ns, f.sha256,
-                    Jsonb(f.rows), f.home_day, f.problem, Jsonb(f.companions),
+                    Jsonb(f.rows), f.home_day, f.problem, Jsonb(f.companions), f.read_by,
                 )
                 for f in refresh.fresh
             ],

@@ -17,5 +17,9 @@ group by 1, 2, 3;
 alter table governance.load_files add column if not exists is_open_ended boolean not null default false;
 comment on column governance.load_files.is_open_ended is 'CSV whose last line has no end: its last cell may be cut';
 
+-- Readers that were mended count other records; what the old ones counted is looked at again.
+alter table governance.landing_files add column if not exists read_by text not null default '';
+comment on column governance.landing_files.read_by is 'versions of the readers and the adapter that looked into it';
+
 -- The key begins with the asset; the gate asks for one day, which would read the results of a year.
 create index if not exists quality_results_by_day on governance.quality_results (day);
