@@ -11,8 +11,9 @@ import re
 from voiceai_assets.privacy.spelling import SPACE, joined, words
 
 CUE = words(
-    "(?:my|his|her|their|our|your) (?:[a-z]{1,12} )?names?(?:'s| is| are| was)",
+    "(?:my|his|her|their|our|your) (?:[a-z]{1,12}(?:'s)? ){0,3}names?(?:'s| is| are| was)",
     "the names?(?:'s| is| are)",
+    "(?:sur|(?:last|first|middle|given|family|maiden) )names?(?:'s| is| are| was)",
     "(?:i am|i'm|he is|he's|she is|she's) called",
     "(?:they|people|you can|just) call me",
     "je m'appelle",
@@ -28,7 +29,16 @@ CUE = words(
 )
 CUE_IF_TAIL = words("this is", "it is", "it's", "c'est", "ici")
 TAIL = words("speaking", "calling", "on the (?:line|phone)", "\u00e0 l'appareil", "au t\u00e9l\u00e9phone")
-CUE_IF_CAPITAL = words("[Ii] am", "[Ii]'m", "(?:[Cc]all|CALL) me", "[Ss]peaking (?:with|to)")
+CUE_IF_CAPITAL = words(
+    "[Ii] am",
+    "[Ii]'m",
+    "(?:[Cc]all|CALL) me",
+    "[Ss]peaking (?:with|to)",
+    "(?:[Ss]ur|(?:[Ll]ast|[Ff]irst|[Mm]iddle|[Gg]iven|[Ff]amily|[Mm]aiden) )name",
+    "[Jj]e suis",
+    "[Mm]oi,? c'est",
+    "[Nn]di",  # Kinyarwanda: I am
+)
 
 #: Words that end a name or show that none follows the cue. Capitalised ("Can", "Merci") they may be names after all.
 NO_NAME = frozenset(
@@ -50,11 +60,17 @@ NO_NAME = frozenset(
     "asante kutoka lakini nahitaji naishi nani naomba nataka natoka ninaishi ninataka tafadhali".split()
 )
 _PARTICLES = frozenset("al ben bin d da de der di dos du el la le van von".split())  # inside a name: Jean de Dieu
+#: They belong to the name behind them, and may have a full stop.
+TITLES = frozenset(
+    "bwana dame docteur doctor dr eng father fr hon madam madame mademoiselle mgr miss mlle mme monsieur mr mrs ms "
+    "muganga padiri pasiteri pasteur pastor prof professeur professor rev reverend sir sister sr".split()
+)
 FILLERS = frozenset("eh em er erm euh hmm mm spelled spelt uh uhm um".split())  # between cue and name
 _NAME_WORD = re.compile("[^\\W\\d_](?:\\w|['\u2019-](?=\\w)){0,80}+")  # the bound keeps hostile input linear
 _NAME_GAP = re.compile(f"[{SPACE}]{{1,3}}")
 OPENING = f"{SPACE}:,\"\u201c\u00ab'\u2018\\-"
 _NAME_OPENING = re.compile(f"[{OPENING}]{{1,6}}")
+_TITLE_GAP = re.compile(f"\\.?[{SPACE}]{{0,3}}")
 _LONGEST_NAME = 3  # words in small letters; what is longer shows itself by capitals
 _LONGEST_CAPITALISED_NAME = 6
 _NAME_CUE = re.compile(
@@ -77,7 +93,7 @@ def without_names(text: str) -> str:
 
 def _name_after(text: str, position: int, *, capitals_only: bool) -> tuple[int, int] | None:
     """Range of the name that begins behind a cue, after punctuation and fillers; None if the next word is no name."""
-    start = end = None
+    start = end = title = None
     words, was_letter = 0, False
     gap = _NAME_OPENING.match(text, position)
     while gap and (found := _NAME_WORD.match(text, gap.end())):
@@ -85,13 +101,20 @@ def _name_after(text: str, position: int, *, capitals_only: bool) -> tuple[int, 
         if start is None and word.lower() in FILLERS:
             gap = _NAME_OPENING.match(text, found.end())
             continue
+        if start is None and word.lower() in TITLES:
+            title = found.start() if title is None else title
+            gap = _TITLE_GAP.match(text, found.end())
+            continue
         is_particle = start is not None and word.lower() in _PARTICLES
         if not is_particle:
             # "j a n e": behind a single letter, "a" and "i" are letters too
-            if not (is_letter and was_letter) and _ends_name(word, words, capitals_only=capitals_only):
+            is_initial = is_letter and (was_letter or (word.isupper() and text.startswith(".", found.end())))
+            if not is_initial and _ends_name(word, words, capitals_only=capitals_only):
                 break
             words += not is_letter
-            start, end = found.start() if start is None else start, found.end()
+            if start is None:
+                start = found.start() if title is None else title
+            end = found.end()
         was_letter = is_letter
         gap = _gap_inside_name(text, found.end(), is_letter=is_letter)
     return None if start is None or end is None else (start, end)

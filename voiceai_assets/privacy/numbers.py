@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import phonenumbers
 
-from voiceai_assets.privacy.spelling import BETWEEN, BLANK, DIGIT, GAP, SPACE, joined, words
+from voiceai_assets.privacy.spelling import BETWEEN, BLANK, DIGIT, GAP, ODD_GAPS, SPACE, joined, words
 
 #: Regions whose national spelling of a phone number is known; numbers with a plus are known from anywhere. Rwanda, its
 #: neighbours, then countries that callers abroad ring from.
@@ -57,27 +57,60 @@ _NUMBERS = re.compile(f"((?a:(?<!\\d)(?:{_HARMLESS})|{_AMOUNT_BEHIND_CURRENCY}))
 #: Digits dictated one by one: "0, 7, 8, 8, ..."; the blank tells them from columns of a CSV line.
 ONE_BY_ONE = f"{DIGIT}(?:[,.;\\-]?[{SPACE}]{{1,3}}{DIGIT}){{{SPOKEN_RUN - 1}}}"
 _DICTATED = re.compile(f"(?<!\\w){ONE_BY_ONE}(?:[,.;-]?[{SPACE}]{{1,3}}{DIGIT}(?!\\w))*+(?!\\w)")
+#: Groups of a card with a mark between them that stands in times, too; so it must be a card.
+GROUPED_CARD = f"{DIGIT}{{4}}[_:\t](?:{DIGIT}{{4}}[_:\t]{DIGIT}{{4}}|{DIGIT}{{6}})[_:\t]{DIGIT}{{1,7}}"
+_GROUPED_CARD = re.compile(f"(?<!{DIGIT}){GROUPED_CARD}(?!{DIGIT})")
+#: Ids that letters keep from being a run of digits.
+DOCUMENT = words(
+    "passports?",
+    "passeports?",
+    "pas[io]poro",
+    "pasipoti",
+    "(?:national|identity) (?:id|card)(?: card)?",
+    "id (?:card|number)",
+    "carte d'identit\u00e9",
+    "indangamuntu",
+    "(?:driver'?s|driving) licen[cs]e",
+    "permis(?: de conduire)?",
+    "visa",
+)
+DOCUMENT_GAP = f"[{SPACE}:#.,\u00b0\"']{{1,4}}"
+DOCUMENT_WORDS = words(
+    "numbers?", "no", "n[\u00b0o]?", "num\u00e9ro", "num", "nimero", "namba", "is", "est", "ni", "ya"
+)
+_DOCUMENT = re.compile(
+    f"(?<!\\w)(?ai:{DOCUMENT})(?:{DOCUMENT_GAP}(?ai:{DOCUMENT_WORDS})(?!\\w)){{0,4}}{DOCUMENT_GAP}"
+    f"(?P<id>(?=(?:[A-Za-z]{{0,3}}{DIGIT}){{5}})\\w{{6,14}})(?!\\w)"
+)
 _LONGEST_PHONE = 17  # digits: 15 (E.164) and the prefix 00
 
 
-_ANY_BLANK = re.compile(f"[{BLANK}]")
+_ODD_GAP = re.compile(f"[{ODD_GAPS}]")
 
 
 def without_numbers(text: str) -> str:
     """The text with a mark in place of every long run of figures, also of figures dictated one by one."""
-    return _DICTATED.sub("[NUMBER]", _NUMBERS.sub(_number_mark, text))
+    text = _GROUPED_CARD.sub(lambda found: "[CARD]" if _is_card(_digits_in(found[0])) else found[0], text)
+    text = _DICTATED.sub("[NUMBER]", _NUMBERS.sub(_number_mark, text))
+    return _DOCUMENT.sub(lambda found: f"{found[0][: found.start('id') - found.start()]}[NUMBER]", text)
 
 
 def _number_mark(found: re.Match[str]) -> str:
-    run = found["run"]
-    if run is None:
-        return found[0]
-    digits = "".join(c for c in run if c.isdecimal())
+    return found[0] if found["run"] is None else mark_of(found["run"])
+
+
+def mark_of(run: str) -> str:
+    """What stands in place of a run of digits and what may be between them; the run itself where it is short."""
+    digits = _digits_in(run)
     if len(digits) < LONG_RUN:
         return run
-    if _is_phone(_ANY_BLANK.sub(" ", run), len(digits)):  # phonenumbers does not know the blanks of French typography
+    if _is_phone(_ODD_GAP.sub(" ", run), len(digits)):  # phonenumbers does not know the blanks of French typography
         return "[PHONE]"
     return "[CARD]" if _is_card(digits) else "[NUMBER]"
+
+
+def _digits_in(run: str) -> str:
+    return "".join(c for c in run if c.isdecimal())
 
 
 @lru_cache(maxsize=4096)  # scripted answers repeat their numbers, and a miss costs up to 0.2 ms

@@ -5,10 +5,17 @@ Belongs here: kinds of characters, gaps, alternatives of words. Does not belong 
 
 from __future__ import annotations
 
-DIGIT = "[0-9\u0660-\u0669\u06f0-\u06f9\u0966-\u096f\uff10-\uff19]"  # also Arabic, Persian, Devanagari, full width
-BLANK = " \u00a0\u2000-\u200b\u202f\u205f\u2060\u3000\ufeff"
+import unicodedata
+
+#: Every script's digits, spelled out: Python's ``\\d`` and RE2's ``\\p{Nd}`` know different editions of Unicode. Each
+#: script has its ten in a row, and none lies beyond the planes that are looked through.
+DIGIT = f"[{''.join(f'{c}-{chr(ord(c) + 9)}' for c in map(chr, range(0x20000)) if unicodedata.decimal(c, None) == 0)}]"
+#: Blanks, and what is not seen at all: joiners, marks of direction, selectors of a glyph's variant.
+BLANK = " \u00a0\u061c\u180e\u2000-\u200f\u202a-\u202f\u205f-\u2064\u2066-\u2069\u3000\ufe0e\ufe0f\ufeff"
 SPACE = f"{BLANK}\\t\\n\\r\\f\\v"
-BETWEEN = f"{BLANK}()./~\u00ad\u2010-\u2015\u2212\uff08\uff09\uff0d-\uff0f\\-"  # digits; as phonenumbers has it
+ODD_GAPS = f"{BLANK}\u00b7\u2022\u2027\u20e3\u2219\u22c5\u30fb"  # with dots at half height and a keycap's frame
+#: Between digits: what phonenumbers allows there, and what it does not know.
+BETWEEN = f"{ODD_GAPS}()./~\u00ad\u2010-\u2015\u2212\uff08\uff09\uff0d-\uff0f\\-"
 GAP = f"[{SPACE}]{{1,3}}"  # between two words
 AT_SIGN = "[@\uff20]"
 
