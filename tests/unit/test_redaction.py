@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -245,6 +246,18 @@ _SENTENCES = st.lists(st.tuples(_PIECES, _GAPS), max_size=12).map(lambda parts: 
 _TEXTS = _SENTENCES | st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=30)
 
 
+_KEYS = st.builds(
+    "".join,
+    st.tuples(
+        st.sampled_from(["", "customer.", "Call", '"', "\u00e9", "\u0130", "[NAME]", "0788123456"]),
+        st.sampled_from(
+            ["userId", "User_Name", "user", "name", "NAME", "phone", "p-h-o-n-e", "use\\r id", "\u017fubscriber"]
+        ),
+        st.sampled_from(["", "_", " ", "\t", "\u00e9", "[PHONE]", "s"]),
+    ),
+)
+
+
 @THOROUGH
 @given(st.lists(_TEXTS, min_size=1, max_size=40))
 def test_what_redaction_would_change_is_suspicious(texts: list[str]) -> None:
@@ -257,7 +270,11 @@ def test_what_redaction_would_change_is_suspicious(texts: list[str]) -> None:
 def test_what_redaction_would_change_in_json_is_suspicious(data: st.DataObject) -> None:
     numbers = st.integers(-(10**13), 10**13) | st.floats(allow_nan=False, allow_infinity=False)
     leaves = _TEXTS | numbers | st.sampled_from([None, True, "2026-08-01T10:00:00.123456+02:00", 250788123456.0])
-    value = st.recursive(leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXTS, inner, max_size=3))
+    inside = st.dictionaries(_TEXTS | _KEYS, leaves, max_size=2).map(json.dumps)
+    value = st.recursive(
+        leaves | inside,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXTS | _KEYS, inner, max_size=3),
+    )
     values = data.draw(st.lists(value, min_size=1, max_size=15))
     style: dict[str, Any] = data.draw(
         st.fixed_dictionaries(
@@ -390,10 +407,11 @@ def test_a_redacted_document_is_still_json() -> None:
     document = json.dumps(
         {
             "phone": 250788123456,
+            "whole": 250788123456,
             "float": 250788123456.0,
             "share": 0.123456789,
             "seconds": -12.3456789012,
-            "deep": [{"mail": "a@b.rw", "ok": True}],
+            "deep": [{"note": "a@b.rw", "ok": True}],
             "12345678": 1,
             "quoted": 'a "b" \\ \u00e9 0788123456',
             "half": "\ud800 0788123456",
@@ -401,11 +419,12 @@ def test_a_redacted_document_is_still_json() -> None:
     )
     clean = redact_json(document)
     assert json.loads(clean) == {
-        "phone": "[NUMBER]",
+        "phone": "[USER]",
+        "whole": "[NUMBER]",
         "float": "[NUMBER]",
         "share": 0.123456789,
         "seconds": -12.3456789012,
-        "deep": [{"mail": "[EMAIL]", "ok": True}],
+        "deep": [{"note": "[EMAIL]", "ok": True}],
         "[NUMBER]": 1,
         "quoted": 'a "b" \\ \u00e9 [PHONE]',
         "half": "\ud800 [PHONE]",
@@ -413,9 +432,91 @@ def test_a_redacted_document_is_still_json() -> None:
     clean.encode()
 
 
+@pytest.mark.parametrize(
+    "key", ["userId", "User_Name", "customer.name", "customerName", "user_id", "phone-number", "CallerID", "u.s.e.r"]
+)
+@pytest.mark.parametrize("shape", ['{"%s": "abc"}', '{"a": [{"%s" : {"b": ["abc", 7]}}]}', '{"%s":7, "b": 1}'])
+def test_a_document_loses_the_values_of_keys_that_name_a_person_however_they_are_spelled(key: str, shape: str) -> None:
+    document = shape % key
+    clean = redact_json(document)
+    assert suspected([document]) == [True]
+    assert "[USER]" in clean
+    assert "abc" not in clean
+    assert "7" not in clean
+    assert redact_json(clean) == clean
+
+
+def test_a_document_within_a_document_is_redacted_as_one() -> None:
+    document = json.dumps({"more": json.dumps({"userId": "abc", "n": 250788123456, "deep": json.dumps({"tel": "x"})})})
+    clean = json.loads(redact_json(document))
+    assert suspected([document]) == [True]
+    assert json.loads(clean["more"]) == {"userId": "[USER]", "n": "[NUMBER]", "deep": '{"tel": "[USER]"}'}
+
+
+@pytest.mark.parametrize("key", ["module_name", "user_type", "phones", "renamed", "[PHONE]", "unit"])
+def test_a_key_that_names_a_thing_keeps_its_value(key: str) -> None:
+    assert redact_json(document := f'{{"{key}": "abc"}}') == document
+
+
+def test_what_a_key_is_called_is_judged_without_its_marks() -> None:
+    clean = redact_json('{"0788123456": 3, "phone 0788123456": "abc"}')
+    assert clean == '{"[PHONE]": 3, "phone [PHONE]": "[USER]"}'
+    assert redact_json(clean) == clean
+
+
 def test_a_harmless_document_stays_byte_for_byte() -> None:
     document = '{ "a":1.50, "b" : [1e3, 12, {"a": "\\u00e9\\/"}], "a":null }'
     assert redact_json(document) == document
+
+
+def _sound(magic: bytes) -> str:
+    return base64.b64encode(magic + bytes(range(256)) * 4).decode()
+
+
+_SOUNDS = [
+    *map(_sound, [b"RIFF$\0\0\0WAVE", b"ID3\4", b"OggS", b"fLaC", b"\0\0\0\x20ftypM4A ", b"#!AMR\n", b"\x1aE\xdf\xa3"]),
+    *map(_sound, [b"\xff\xfb\x90", b"\xff\xf3\x84", b"\xff\xf1\x50", b"caff", b"FORM", b".snd"]),
+    base64.encodebytes(b"RIFF$\0\0\0WAVE" + bytes(range(256)) * 4).decode().strip(),
+    base64.urlsafe_b64encode(b"OggS\0" + b"\xff" * 300).decode(),
+    "data:audio/wav;base64,AAAA",
+    "data:audio/wav;base64," + _sound(b"anything"),
+    "DATA:Video/WebM;codecs=opus;base64," + _sound(b"anything"),
+    "data:application/octet-stream;base64," + _sound(b"OggS"),
+]
+
+
+@pytest.mark.parametrize("sound", _SOUNDS)
+def test_sound_in_a_text_a_document_or_a_refused_record_goes(sound: str) -> None:
+    expected = "data:application/octet-stream;base64,[AUDIO]" if "octet" in sound else "[AUDIO]"
+    assert redact(f"heard {sound} 0788123456") == f"heard {expected} [PHONE]"
+    plain = json.dumps({"audio": {"content": sound}, "n": 1})
+    for document in (plain, plain.replace("/", "\\/")):
+        assert suspected([document]) == [True]
+        assert json.loads(redact_json(document)) == {"audio": {"content": expected}, "n": 1}
+        assert json.loads(redact_record(document)) == {"audio": {"content": expected}, "n": 1}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "data: audio is fine",
+        "UklGR is a word",
+        "https://host/some/path/of/sound",
+        "A" * 2000,
+        "file:///opt/voiceai/landing/" + "canonical/" * 40,
+    ],
+)
+def test_what_is_no_sound_stays(text: str) -> None:
+    assert redact(text) == text
+
+
+def test_ten_megabytes_of_sound_go_in_time() -> None:
+    sound = base64.b64encode(b"RIFF" + bytes(range(256)) * 30_000).decode()
+    document = json.dumps({"audio": f"data:audio/wav;base64,{sound}", "bare": sound})
+    start = time.perf_counter()
+    assert suspected([document]) == [True]
+    assert json.loads(redact_json(document)) == {"audio": "[AUDIO]", "bare": "[AUDIO]"}
+    print(f"{len(document) / 1e6:.0f} MB of sound: {time.perf_counter() - start:.1f} s")
 
 
 @pytest.mark.parametrize(
@@ -539,6 +640,11 @@ _HOSTILE = [
     ],
     *[
         "jane at ",
+        "data:audio/",
+        "data:audio/a,",
+        "UklGR",
+        "//u\n",
+        '{"userId":"',
         "at x dot y ",
         "2026-08-01 ",
         "0.1 ",

@@ -1,7 +1,7 @@
 """Redaction of JSON documents and of refused records: text, and the values of keys that name a person.
 
 Belongs here: what is text in a document that may be broken. Does not belong here: what is a phone number or a name in
-it (``redaction``).
+it (``redaction``), which keys name a person (``keys``).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 
+from voiceai_assets.privacy.keys import names_person
 from voiceai_assets.privacy.numbers import LONG_RUN
 from voiceai_assets.privacy.redaction import MARK, redact
 from voiceai_assets.privacy.spelling import joined
@@ -26,12 +27,26 @@ _LITERALS = frozenset(["", "true", "false", "null"])
 
 
 def redact_json(document: str) -> str:
-    """A JSON document with every string, key and long whole number redacted; all else stays byte for byte.
+    """A JSON document with every string, key, long whole number and person redacted; all else stays byte for byte.
 
-    Numbers with a fraction are measurements and stay (250788123456.0 has none). What is no JSON, or breaks off, is
-    redacted piece by piece.
+    A person is the value of a key that names one. Numbers with a fraction are measurements and stay (250788123456.0 has
+    none). A document in a string is one, too. What is no JSON, or breaks off, is redacted piece by piece.
     """
-    return "".join(_json_pieces(document, redact, is_record=False))
+    return "".join(_json_pieces(document, _redact_inner, is_record=False))
+
+
+def _redact_inner(text: str) -> str:
+    return redact_json(text) if _is_document(text) else redact(text)
+
+
+def _is_document(text: str) -> bool:
+    if text[:1] not in {"{", "["}:
+        return False
+    try:
+        json.loads(text, strict=False)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def redact_row(text: str, header: Sequence[str], delimiter: str) -> str:
@@ -40,7 +55,7 @@ def redact_row(text: str, header: Sequence[str], delimiter: str) -> str:
     A row with other columns than the header is shifted nobody knows where, so as many cells beside those go as it is
     off by. A cell with line breaks may have swallowed rows behind an open quote: each of its lines counts as a row.
     """
-    people = {index for index, name in enumerate(header) if _names_person(name)}
+    people = {index for index, name in enumerate(header) if names_person(name)}
     try:
         rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
     except csv.Error:
@@ -75,14 +90,6 @@ def redact_record(text: str) -> str:
 
 
 _LIKE_JSON = re.compile('[\ufeff\\s]*+(?:\\{\\s*+["}]|\\[\\s*+["{\\[\\]]|")')
-_PERSON_KEY = re.compile(
-    "(?:ani|dob|mail|name|names|nid|nom|prenom|tel|user"
-    "|.*(?:userid|username|phone|phoneno|phonenumber|unitid|msisdn|caller|callerid|callername|callernumber|callee"
-    "|mobile"
-    "|mobilenumber|telephone|whatsapp|email|emailaddress|firstname|lastname|middlename|fullname|surname|givenname"
-    "|familyname|nationalid|idnumber|passport|passportnumber|customerid|customername|clientid|clientname|subscriberid"
-    "|customernumber|customerphone|clientnumber|subscriber|imsi|imei|birthdate|dateofbirth))"
-)
 _TIME_KEY = re.compile("(?:.*[_-])?(?:timestamp|time|date|at|ts)", re.IGNORECASE)
 #: Seconds or milliseconds from 2001 to 2033, or a date without hyphens: the values that make a record a puzzle.
 _PLAIN_TIME = re.compile("1\\d{9}(?:\\d{3})?|(?:19|20)\\d{6}")
@@ -102,15 +109,15 @@ def _json_pieces(text: str, clean: Callable[[str], str], *, is_record: bool) -> 
     key = ""
     depth, person_depth = 0, 0  # person_depth: where the value of a person's key began, 0 outside
     for token in _TOKEN.finditer(text):
-        is_person = is_record and (person_depth > 0 or _names_person(key))
+        is_person = person_depth > 0 or names_person(key)
         is_time = is_record and _names_time(key)
-        is_name_of_thing = not is_record and key in IDENTIFIERS
+        is_name_of_thing = not is_record and not is_person and key in IDENTIFIERS
         match token.lastgroup:
             case "close" | "colon":
                 plain = _decoded(token["string"])
                 if token["colon"]:
-                    key = plain
-                    yield f'"{_encoded(token["string"], plain, clean(plain))}"{token["colon"]}'
+                    key = clean(plain)
+                    yield f'"{_encoded(token["string"], plain, key)}"{token["colon"]}'
                     continue
                 is_plain_time = is_time and _PLAIN_TIME.fullmatch(plain)
                 cleaned = _user_mark(plain) if is_person else plain if is_plain_time else clean(plain)
@@ -171,10 +178,6 @@ def _encoded(body: str, plain: str, cleaned: str) -> str:
     return json.dumps(cleaned, ensure_ascii=has_surrogate)[1:-1]
 
 
-def _names_person(key: str) -> bool:
-    return bool(key) and _PERSON_KEY.fullmatch(re.sub("[^a-z0-9]", "", key[-80:].lower())) is not None
-
-
 def _names_time(key: str) -> bool:
     return bool(key) and _TIME_KEY.fullmatch(key[-80:]) is not None
 
@@ -194,7 +197,7 @@ def _redact_pairs(text: str) -> str:
     pieces: list[str] = []
     done = 0
     for pair in _PAIR_KEY.finditer(text):
-        if pair.start() >= done and _names_person(pair["key"]):
+        if pair.start() >= done and names_person(pair["key"]):
             kind = _QUOTED_VALUE if pair[0][-1] in "\"'\\" else _PLAIN_VALUE
             if value := kind.match(text, pair.end()):
                 pieces += [text[done : value.start()], _user_mark(value[0])]

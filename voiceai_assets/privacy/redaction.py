@@ -1,12 +1,12 @@
 """Redaction of free text, in two steps: a cheap suspicion for every text, careful Python for the few suspects.
 
 Belongs here: the rules together, and the suspicion. Does not belong here: single rules (``numbers``, ``addresses``,
-``names``), JSON and refused records (``records``), pseudonyms of fields that name a person (``pseudonyms``), which
+``names``, ``keys``, ``audio``), JSON and refused records (``records``), pseudonyms of fields that name a person (``pseudonyms``), which
 columns hold text (contracts).
 
 :func:`suspects` finds every text that :func:`redact` or ``records.redact_json`` would change (a property test holds
-them together), so nothing else need see them. Marks: [EMAIL], [PHONE], [CARD], [NUMBER], [NAME], and [USER] for
-the values of a refused record's keys that name a person. Nothing here is anonymisation: docs/privacy.md lists what is
+them together), so nothing else need see them. Marks: [EMAIL], [PHONE], [CARD], [NUMBER], [NAME], [AUDIO], and [USER] for
+the values of keys that name a person, in refused records and in JSON. Nothing here is anonymisation: docs/privacy.md lists what is
 *not* recognised, first of all names without a cue, and for that reason no free text is ever published.
 
 **Names without a cue** need an NER model, which is a plug-in and off by default: none comes with this package. A
@@ -32,6 +32,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from voiceai_assets.privacy.addresses import PROVIDER, TOP_LEVEL, without_spoken_emails, without_written_emails
+from voiceai_assets.privacy.audio import AUDIO, without_audio
+from voiceai_assets.privacy.keys import PERSON_MEMBER
 from voiceai_assets.privacy.names import CUE, CUE_IF_CAPITAL, CUE_IF_TAIL, FILLERS, OPENING, TAIL, TITLES, without_names
 from voiceai_assets.privacy.numbers import (
     DOCUMENT,
@@ -86,7 +88,7 @@ _PASSES = 5  # a mark may uncover what stood beside it; three passes are the mos
 def suspects(texts: pa.Array) -> pa.Array:
     """Mask of the texts that :func:`redact` or ``records.redact_json`` might change, and of some harmless ones.
 
-    Arrow compiles the pattern once, DuckDB twice for each time that a query names it: of a small day that was most of
+    Arrow compiles a pattern once, DuckDB twice for each time that a query names it: of a small day that was most of
     the work. docs/privacy.md says how many harmless texts are suspected.
 
     Args:
@@ -98,17 +100,22 @@ def suspects(texts: pa.Array) -> pa.Array:
     if name_finders():
         return pc.not_equal(texts, "")
     mask = pc.match_substring_regex(texts, _SUSPICIOUS)
-    if not pc.any(pc.and_(mask, pc.match_substring(texts, '"'))).as_py():
+    quoted = pc.match_substring(texts, '"')
+    if not pc.any(quoted).as_py():
         return mask
-    reduced = pc.replace_substring_regex(texts.filter(mask), pattern=_PLAIN_MEMBERS, replacement=r'""\1')
-    return pc.replace_with_mask(mask, mask, pc.match_substring_regex(reduced, _SUSPICIOUS))
+    doubtful = pc.and_(mask, quoted)
+    reduced = pc.replace_substring_regex(texts.filter(doubtful), pattern=_PLAIN_MEMBERS, replacement=r'""\1')
+    mask = pc.replace_with_mask(mask, doubtful, pc.match_substring_regex(reduced, _SUSPICIOUS))
+    # a pattern of its own: with this one in it the other would be beyond the size at which RE2 is quick
+    people = pc.match_substring_regex(texts.filter(quoted), f"(?i){PERSON_MEMBER}")
+    return pc.or_(mask, pc.replace_with_mask(quoted, quoted, people))
 
 
 def redact(text: str) -> str:
     """The text with a mark in place of all that this module recognises; idempotent, linear, never raises by itself."""
     for _ in range(_PASSES):
         before = text
-        text = without_spoken_emails(without_written_emails(text))
+        text = without_spoken_emails(without_written_emails(without_audio(text)))  # sound first: it holds digits
         text = without_names(without_spoken_numbers(without_numbers(text)))
         if text == before:
             break
@@ -171,10 +178,10 @@ def _suspicious_pattern() -> str:
         f"|(?-i:{CUE_IF_CAPITAL})[{OPENING}]{{1,6}}(?:(?:{before})[.{OPENING}]{{1,6}})*(?-i:[^a-z0-9{OPENING}]))"
     )
     escape = "\\\\(?:[/bfnrt]|u(?:00[0-7ab]|0[1-9a-f]|[^0]))"  # not \", \\ and the accents of Western Europe
-    pattern = f"(?i)(?:{run}|{ONE_BY_ONE}|{GROUPED_CARD}|{document}|{spoken}|{email}|{names}|{escape})"
+    pattern = f"(?i)(?:{run}|{ONE_BY_ONE}|{GROUPED_CARD}|{document}|{spoken}|{email}|{names}|{escape}|{AUDIO})"
     for accented, code in ((E_ACUTE, "[ce]9"), (A_GRAVE, "[ce]0")):
         pattern = pattern.replace(accented, f"{accented[:-1]}|\\\\u00{code})")
-    # RE2 writes a counted class out so many times; beyond some size it gives up its automaton and takes 40 times as long
+    # RE2 writes a counted class out as many times; beyond some size it has no automaton and takes 40 times as long
     return re.sub(r"\]\{([01]),\d+\}", lambda count: "]*" if count[1] == "0" else "]+", pattern)
 
 
