@@ -16,6 +16,10 @@ SPOKEN_WINDOW = 6
 SHORTEST_NUMBER = 8
 
 _DIGITS = "zero one two three four five six seven eight nine".split()
+_OTHER_DIGITS = [
+    "zero un deux trois quatre cinq six sept huit neuf".split(),  # French, as speech recognition spells it
+    "zeru rimwe kabiri gatatu kane gatanu gatandatu karindwi umunani icyenda".split(),
+]
 _SYLLABLES = [c + v for c in ("b", "d", "g", "k", "l", "m", "n", "r", "t", "v", "z") for v in "aeiou"]
 
 
@@ -57,7 +61,10 @@ def secrets(seed: int, counts: dict[str, int]) -> list[Secret]:
 
 def in_words(secret: Secret, draw: random.Random) -> str:
     """The secret in a sentence in which somebody would say it."""
-    return draw.choice(_SENTENCES.get(secret.kind, _SENTENCES[""])).format(secret.spelled)
+    said = _SENTENCES.get(secret.kind, _SENTENCES[""])
+    if secret.kind == "name" and secret.spelled[0].isupper():
+        said = said + _SENTENCES_WITH_A_CAPITAL
+    return draw.choice(said).format(secret.spelled)
 
 
 _SENTENCES = {
@@ -67,12 +74,27 @@ _SENTENCES = {
         "good morning my name is {}, can you help me",
         "I am called {}",
         "yes this is {} speaking",
+        "my name is Dr. {}",
+        "my wife's name is {}, call her",
+        "surname is {}",
         "je m'appelle {}",
+        "bonjour je m'appelle Mme. {} et j'appelle pour mon fils",
+        "mon nom est {} merci",
+        "oui c'est {} \u00e0 l'appareil",
+        "muraho nitwa {} ndashaka icyangombwa",
+        "amazina yanjye ni {} murakoze",
+        "jina langu ni {} nataka cheti",
     ],
-    "spoken_digits": ["my number is {} thank you", "{}", "it is {}", "yes, {}, that is right"],
+    "spoken_digits": [
+        *("my number is {} thank you", "{}", "it is {}", "yes, {}, that is right"),
+        *("mon num\u00e9ro c'est le {} merci", "nimero yanjye ni {} murakoze"),
+    ],
     "spoken_email": ["my email is {}", "write to {} please", "{}"],
     "": ["please call me back on {}", "{}", "my number is {}, thank you", "is {} the one you have?", "Yes: {}."],
 }
+
+
+_SENTENCES_WITH_A_CAPITAL = ["I'm {} and I wait", "bonjour je suis {} de Kigali", "moi c'est {}", "muraho ndi {}"]
 
 
 def _phone(draw: random.Random) -> Secret:
@@ -141,7 +163,8 @@ def _spoken_digits(draw: random.Random) -> Secret:
     words = [_DIGITS[int(d)] for d in digits]
     if draw.random() < 0.3:
         words = ["oh" if w == "zero" else w for w in words]
-    words, gap = draw.choice([(words, " "), (words, ", "), (_doubled(words), " ")])
+    others = [[spoken[int(d)] for d in digits] for spoken in _OTHER_DIGITS]
+    words, gap = draw.choice([(words, " "), (words, ", "), (_doubled(words), " "), *((other, " ") for other in others)])
     windows = (gap.join(words[i : i + SPOKEN_WINDOW]) for i in range(len(words) - SPOKEN_WINDOW + 1))
     return Secret("spoken_digits", gap.join(words), (*windows, digits))
 

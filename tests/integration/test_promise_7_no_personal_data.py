@@ -6,12 +6,14 @@ that are no free text, such as ``session_id`` or ``intent``.
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import itertools
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -325,7 +327,8 @@ def refused_turn_with_nested_json(to: Landing, secret: Secret) -> None:
 
 @_door("text", "number")
 def reason_of_a_refusal(to: Landing, secret: Secret) -> None:
-    to.add(_turns(REFUSED), to.turn(REFUSED, turn_number=in_words(secret, to.draw)))
+    # with words, for digits alone would be a number of a turn
+    to.add(_turns(REFUSED), to.turn(REFUSED, turn_number=f"first: {in_words(secret, to.draw)}"))
 
 
 @_door("text", "number")
@@ -384,6 +387,26 @@ def row_with_too_many_columns(to: Landing, secret: Secret) -> None:
 def caller_of_a_turn(to: Landing, secret: Secret) -> None:
     day = to.day()
     to.add(_turns(day), to.turn(day, user_id=secret.spelled))
+
+
+@_door("user")
+def caller_under_a_key_that_no_contract_knows(to: Landing, secret: Secret) -> None:
+    day = to.day()
+    to.add(_turns(day), to.turn(day, userId=secret.spelled))
+
+
+@_door("user")
+def customer_deep_inside_an_unknown_key(to: Landing, secret: Secret) -> None:
+    day = to.day()
+    to.add(
+        _turns(day), to.turn(day, meta={"customer": [{"User_Name": secret.spelled, "customer.name": secret.spelled}]})
+    )
+
+
+@_door("user")
+def caller_in_a_document_within_a_document(to: Landing, secret: Secret) -> None:
+    day = to.day()
+    to.add(f"events/events_{day}.jsonl", to.event(day, payload={"body": json.dumps({"callerId": secret.spelled})}))
 
 
 @_door("user")
@@ -491,10 +514,18 @@ def _land_enough_to_train_on(to: Landing) -> None:
                 to.add(_turns(day), row | {"session_outcome": "abandoned" if gives_up else "completed"})
 
 
+#: In the names of two files: one that somebody put into landing, and one that was brought by the command.
+NUMBERS_IN_NAMES = ("0788123999", "0788123998")
+SOUND = base64.b64encode(b"RIFF" + bytes(range(256)) * 8).decode()
+
+
 def _land(world: World) -> Landing:
     landing = Landing(seed=7)
     landing.plant_all(secrets(7, COUNTS))
     _land_enough_to_train_on(landing)
+    landing.add(f"canonical/call-{NUMBERS_IN_NAMES[0]}-1.jsonl", landing.turn(DAYS[0]))
+    landing.add(_turns(DAYS[0]), landing.turn(DAYS[0], audio=f"data:audio/wav;base64,{SOUND}", bare={"sound": SOUND}))
+    landing.add(_turns(REFUSED), _without(landing.turn(REFUSED, audio=SOUND), "session_id"))
     landing.write(world.settings.landing)
     world.look()
     return landing
@@ -518,14 +549,20 @@ def _command(world: World, *arguments: str) -> Place:
 
 
 @pytest.fixture
-def everything(world: World) -> tuple[World, Landing, list[Place]]:
+def everything(world: World, tmp_path: Path) -> tuple[World, Landing, list[Place]]:
     """Landed, run for every day, trained on, looked at; and all that is left of it outside landing."""
     landing = _land(world)
+    named = tmp_path / f"call-{NUMBERS_IN_NAMES[1]}-2.jsonl"
+    named.write_text(json.dumps(landing.turn(DAYS[0], session_id="brought by the command")))
     seen = [
+        _command(world, "land", str(named)),
         _command(world, "materialize", "--from", DAYS[0], "--to", DAYS[-1]),
         _command(world, "train"),
         _command(world, "quarantine", "--limit", "1000"),
+        _command(world, "status"),
+        _command(world, "report"),
     ]
+    assert world.run_unpartitioned("report_job").success
     return world, landing, [*seen, *everything_of(world)]
 
 
@@ -537,7 +574,8 @@ def test_none_of_a_thousand_secrets_is_found_outside_landing(
     assert len(planted) == 1000
     _assert_the_secrets_were_there(world, landing, planted)
     _assert_the_search_looks_everywhere(places)
-    leaks = search(places, set(needles_of(planted)))
+    _assert_the_named_files_waited_or_changed_their_names(world, places)
+    leaks = search(places, {*needles_of(planted), *NUMBERS_IN_NAMES, SOUND[:200]})
     assert leaks == {}, _report(landing, leaks)
 
 
@@ -598,6 +636,14 @@ def _assert_the_secrets_were_there(world: World, landing: Landing, planted: list
     assert world.certified().keys() == set(DAYS[:-1])
 
 
+def _assert_the_named_files_waited_or_changed_their_names(world: World, places: list[Place]) -> None:
+    for command in ("land", "status"):
+        [said] = [content.decode() for name, content in places if name == f"terminal: {command}"]
+        assert "canonical/call-[PHONE]-1.jsonl: its name holds" in " ".join(said.split())
+    [row] = world.query("select source_file from raw.turns where session_id = 'brought by the command'")
+    assert re.fullmatch(r"canonical/call-[a-p]{8}-2\.jsonl", row["source_file"])
+
+
 _SPELLED_OTHERWISE = (whole_number, whole_number_that_went_through_a_spreadsheet)
 
 
@@ -608,6 +654,7 @@ def _assert_the_search_looks_everywhere(places: list[Place]) -> None:
         ": certified.fact_voice_ai_turns", "_dagster: public.event_logs", "_dagster: public.runs", "lake/turns/date=",
         "lake/quarantine/turns/date=", "(rows)", "logs/runs.log", "models/abandonment/", "landmark.skops/", "dbt/",
         "dashboard: /_dash-layout", "dashboard: ..", "dashboard: /export/days.csv",
+        "reports/", "report.html", "report.json", "data-docs/", "terminal: report", "governance.load_files",
     ):  # fmt: skip
         assert any(part in name for name in names), f"{part} was not searched"
     shown = b"".join(content for name, content in places if name.startswith("dashboard: .."))

@@ -504,6 +504,19 @@ def test_a_name_that_is_not_utf_8_says_no_days_of_other_files(tmp_path: Path) ->
     assert {f.path: f.problem for f in look(tmp_path, {}).fresh if f.problem and "column" not in f.problem} == {}
 
 
+def test_a_file_with_a_number_to_call_in_its_name_waits_for_another_name(tmp_path: Path) -> None:
+    personal = land(tmp_path, line(), "call-0788123456-1.jsonl")
+    land(tmp_path, line(session_id="b"), "open.jsonl")
+    found = look(tmp_path, {})
+    assert [file.path for file in found.fresh] == ["canonical/open.jsonl"]
+    assert (found.personal, found.gone, found.waiting) == (["canonical/call-[PHONE]-1.jsonl"], [], [])
+    assert "canonical/call-[PHONE]-1.jsonl: its name holds" in found.problems()[0]
+    assert "0788123456" not in repr(found)
+    known = {file.path: file for file in found.fresh}
+    personal.rename(personal.with_name("call-1.jsonl"))
+    assert [file.path for file in look(tmp_path, known).fresh] == ["canonical/call-1.jsonl"]
+
+
 def test_what_lies_in_a_folder_that_was_closed_is_not_taken_for_deleted(somebody_else: Path) -> None:
     folder = land(somebody_else, line(), "month/turns.jsonl").parent
     land(somebody_else, line(session_id="b"), "open.jsonl")

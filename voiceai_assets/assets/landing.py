@@ -3,7 +3,6 @@
 import dagster as dg
 
 from voiceai_assets.assets.common import ONE_RUN_PER_RANGE, OWNERS, PipelineResource, day_metadata
-from voiceai_assets.lake.inbox import may_not_be_read
 
 TURN_FILES = dg.AssetKey(["lake", "turn_files"])
 
@@ -30,8 +29,8 @@ def turn_files_asset(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition
         found = step.look_into_landing()
         for waiting in found.waiting:
             context.log.warning(f"{waiting} is still being written; it will be read once it is quiet")
-        for name in found.closed:
-            context.log.warning(f"not read: {may_not_be_read(name)}")
+        for left_aside in found.left_aside:
+            context.log.warning(f"not read: {left_aside}")
         for day, loads, problem in step.refine(context.partition_keys):
             pipeline.on_day("read", day)
             if problem is None:

@@ -7,12 +7,15 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from voiceai_assets.adapters import ADAPTERS
 from voiceai_assets.lake.inbox import sha256_of
+from voiceai_assets.lake.naming import landing_name
 from voiceai_assets.partitions import first_day, remember_first_day, today
 from voiceai_assets.pipeline import Pipeline
+from voiceai_assets.privacy.pseudonyms import Pseudonymiser
 
 
 def land_files(pipeline: Pipeline, paths: list[Path], adapter: str, console: Console, errors: Console) -> int:
@@ -23,8 +26,8 @@ def land_files(pipeline: Pipeline, paths: list[Path], adapter: str, console: Con
     if missing := [path for path in paths if not path.exists()]:
         errors.print(f"[red]error:[/] {', '.join(map(str, missing))} does not exist")
         return 1
-    target = pipeline.settings.landing / adapter
-    plan = list(_plan(paths, target))
+    with pipeline.held_key() as pseudonymise:
+        plan = list(_plan(paths, pipeline.settings.landing / adapter, pseudonymise))
     clashes = _clashes(plan)
     if clashes:
         errors.print(f"[red]error:[/] several files would land under one name: {', '.join(sorted(clashes)[:5])}")
@@ -35,7 +38,7 @@ def land_files(pipeline: Pipeline, paths: list[Path], adapter: str, console: Con
     found = pipeline.look_into_landing(quiet_seconds=0)
     remember_first_day(pipeline.settings, [f.home_day for f in found.fresh if f.home_day])
     for problem in found.problems():
-        errors.print(f"[yellow]not read:[/] {problem}")
+        errors.print(f"[yellow]not read:[/] {escape(problem)}")
     days = sorted({day for file in found.fresh for day in file.days})
     records = sum(file.records for file in found.fresh)
     if not found.fresh:
@@ -53,13 +56,14 @@ def land_files(pipeline: Pipeline, paths: list[Path], adapter: str, console: Con
     return 1 if found.problems() else 0
 
 
-def _plan(paths: Iterable[Path], target: Path) -> Iterator[tuple[Path, Path]]:
+def _plan(paths: Iterable[Path], target: Path, pseudonymise: Pseudonymiser) -> Iterator[tuple[Path, Path]]:
+    """Each file and where it goes; what is somebody's in a name does not go with it."""
     for path in paths:
         if path.is_dir():
             for file in sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith(".")):
-                yield file, target / file.relative_to(path)
+                yield file, target / landing_name(file.relative_to(path).as_posix(), pseudonymise)
         else:
-            yield path, target / path.name
+            yield path, target / landing_name(path.name, pseudonymise)
 
 
 def _clashes(plan: list[tuple[Path, Path]]) -> set[str]:

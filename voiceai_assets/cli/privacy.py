@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from voiceai_assets import erasing, retention, rotation
+from voiceai_assets.lake.naming import without_persons
 from voiceai_assets.pipeline import Pipeline
 from voiceai_assets.privacy.pseudonyms import LATER_KEYS_FILE
 from voiceai_assets.privacy.tombstones import is_telling
@@ -69,7 +70,7 @@ def _describe(chosen: erasing.Plan, console: Console) -> None:
 
 def _print_report(chosen: erasing.Plan, report: erasing.Report, console: Console, errors: Console) -> None:
     for path, why in report.failed.items():
-        errors.print(f"[red]not removed from[/] {escape(path)}: {escape(why)}")
+        errors.print(f"[red]not removed from[/] {_shown(path)}: {_shown(why)}")
     for day, why in report.uncertified.items():
         console.print(f"[yellow]not certified now:[/] {day} {escape(why)}")
     table = Table("searched", "found", box=None, pad_edge=False, header_style="bold")
@@ -78,7 +79,7 @@ def _print_report(chosen: erasing.Plan, report: erasing.Report, console: Console
     console.print(table)
     for place, found in report.residue.items():
         for what, how in list(found.items())[:_SHOWN]:
-            errors.print(f"[red]left in {place}:[/] {escape(what)}: {escape(how)}")
+            errors.print(f"[red]left in {place}:[/] {_shown(what)}: {escape(how)}")
         if len(found) > _SHOWN:
             errors.print(f"... and {len(found) - _SHOWN:,} more in {place}")
     if not is_telling(chosen.identifier):
@@ -164,13 +165,18 @@ def print_late_files(pipeline: Pipeline, console: Console) -> None:
         )
 
 
+def _shown(path: str) -> str:
+    """A file below landing may have somebody's number in its name, and waits there for another name."""
+    return escape(without_persons(path))
+
+
 @contextmanager
 def _bar(console: Console) -> Iterator[Callable[[str, str], None]]:
     """How far a phase is; how many things it has is not always known, so the bar may only move."""
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("starting", total=None)
-        yield lambda phase, what: progress.update(task, advance=1, description=f"{phase}: {escape(what)[-60:]}")
+        yield lambda phase, what: progress.update(task, advance=1, description=f"{phase}: {_shown(what)[-60:]}")
 
 
 @contextmanager

@@ -28,6 +28,7 @@ from voiceai_assets.contracts import DATASETS
 from voiceai_assets.lake import reading
 from voiceai_assets.lake.companions import companions_of, lookup_table
 from voiceai_assets.lake.gathering import gather
+from voiceai_assets.lake.naming import is_personal, personal_name, without_persons
 from voiceai_assets.lake.reading import UnreadableFileError, read_blocks
 from voiceai_assets.lake.reading.block import Block
 from voiceai_assets.lake.typing import days_sql, known_columns, missing_columns
@@ -139,6 +140,11 @@ def _leave(name: str, closed: list[str] | None, error: OSError) -> None:
     if closed is None:
         raise error
     closed.append(name)
+
+
+def left_aside_for_their_names(landing: Path) -> list[str]:
+    """What to say of each file below landing that waits for another name."""
+    return sorted({personal_name(without_persons(s.path)) for s in scan(landing, []) if is_personal(s.path)})
 
 
 def sha256_of(path: Path) -> str:
@@ -299,23 +305,29 @@ def refresh(
     """Compare landing with what is known and look into what is new.
 
     A file that is younger than the quiet period is left for the next time, and so is one that we may not read: it
-    holds up no other, and what is known of it stays. With ``limit_bytes`` the work stops after about so many bytes (a
+    holds up no other, and what is known of it stays. A file with somebody's number in its name is not there until it is
+    renamed. With ``limit_bytes`` the work stops after about so many bytes (a
     sensor's tick is short) and the rest is left for the next time, too.
     """
     now = time.time()
     closed: list[str] = []
-    present: dict[str, FileStat] = {stat.path: stat for stat in scan(landing, closed)}
+    found = list(scan(landing, closed))
+    present = {stat.path: stat for stat in found if not is_personal(stat.path)}
+    personal = [stat.path for stat in found if stat.path not in present]
     gone = [path for path in known if path not in present and not path.startswith(tuple(closed))]
     new = [stat for stat in sorted(present.values()) if _is_news(landing, stat, known)]
     closed += [stat.path for stat in new if not _may_read(landing / stat.path)]
-    quiet = [stat for stat in new if stat.is_quiet(now, quiet_seconds) and not _hangs_on(landing, stat, closed)]
+    quiet = [
+        stat for stat in new if stat.is_quiet(now, quiet_seconds) and not _hangs_on(landing, stat, closed + personal)
+    ]
     before = itertools.accumulate((stat.size_bytes for stat in quiet), initial=0)
     now_read = [stat for stat, done in zip(quiet, before, strict=False) if limit_bytes is None or done < limit_bytes]
     return Refresh(
         fresh=_index_what_stays(landing, now_read, timezone),
         gone=gone,
         waiting=[stat.path for stat in new if not stat.is_quiet(now, quiet_seconds)],
-        closed=closed,
+        closed=[without_persons(name) for name in closed],
+        personal=sorted({without_persons(path) for path in personal}),
     )
 
 
@@ -370,17 +382,24 @@ class Refresh:
         gone: files that are no longer there.
         waiting: files that may still be being written.
         closed: files and folders that nobody lets us read, or that have a name which nobody can write down.
+        personal: files that are not read because somebody's number or address is in their name; without it.
     """
 
     fresh: list[IndexedFile]
     gone: list[str]
     waiting: list[str]
     closed: list[str]
+    personal: list[str]
+
+    @property
+    def left_aside(self) -> list[str]:
+        """What is not even looked into, and what to do, in words."""
+        return [may_not_be_read(name) for name in self.closed] + [personal_name(name) for name in self.personal]
 
     def problems(self) -> list[str]:
         """What lies in landing and is not read, and why, in words."""
         unread = [f"{file.path}: {file.problem}" for file in self.fresh if file.problem]
-        return unread + [may_not_be_read(name) for name in self.closed]
+        return unread + self.left_aside
 
 
 def may_not_be_read(name: str) -> str:

@@ -1,13 +1,14 @@
 """Redaction of free text, in two steps: a cheap suspicion for every text, careful Python for the few suspects.
 
 Belongs here: the rules together, and the suspicion. Does not belong here: single rules (``numbers``, ``addresses``,
-``names``, ``keys``, ``audio``), JSON and refused records (``records``), pseudonyms of fields that name a person (``pseudonyms``), which
-columns hold text (contracts).
+``names``, ``keys``, ``audio``), JSON and refused records (``records``), pseudonyms of fields that name a person
+(``pseudonyms``), which columns hold text (contracts).
 
 :func:`suspects` finds every text that :func:`redact` or ``records.redact_json`` would change (a property test holds
-them together), so nothing else need see them. Marks: [EMAIL], [PHONE], [CARD], [NUMBER], [NAME], [AUDIO], and [USER] for
-the values of keys that name a person, in refused records and in JSON. Nothing here is anonymisation: docs/privacy.md lists what is
-*not* recognised, first of all names without a cue, and for that reason no free text is ever published.
+them together), so nothing else need see them. Marks: [EMAIL], [PHONE], [CARD], [NUMBER], [NAME], [AUDIO], and [USER]
+for the values of keys that name a person, in refused records and in JSON. Nothing here is anonymisation:
+docs/privacy.md lists what is *not* recognised, first of all names without a cue, and for that reason no free text is
+ever published.
 
 **Names without a cue** need an NER model, which is a plug-in and off by default: none comes with this package. A
 package that offers a :class:`NameFinder` under the entry point group ``voiceai_assets.name_finders`` switches it on by
