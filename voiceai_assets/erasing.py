@@ -19,6 +19,7 @@ import duckdb
 import psycopg
 
 from voiceai_assets.contracts import DATASETS
+from voiceai_assets.lake.account import LakeDay
 from voiceai_assets.lake.erasure import (
     Hits,
     claims_in_landing,
@@ -31,7 +32,6 @@ from voiceai_assets.lake.erasure import (
     search,
     sessions_of,
 )
-from voiceai_assets.lake.refine import LakeDay
 from voiceai_assets.partitions import first_day, today
 from voiceai_assets.pipeline import Pipeline
 from voiceai_assets.privacy.needles import Needles

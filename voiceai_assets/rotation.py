@@ -22,7 +22,8 @@ import psycopg
 
 from voiceai_assets.contracts import DATASETS
 from voiceai_assets.lake import rekeying as files
-from voiceai_assets.lake.refine import MEMORY_LIMIT, DayLoad, LakeDay
+from voiceai_assets.lake.account import DayLoad, LakeDay
+from voiceai_assets.lake.refine import MEMORY_LIMIT
 from voiceai_assets.lake.remote import Remote
 from voiceai_assets.privacy.pseudonyms import (
     LATER_KEYS_FILE,

@@ -24,8 +24,8 @@ from rich.console import Console
 from tests.integration.world import World, session
 from voiceai_assets import erasing, retention
 from voiceai_assets.cli import privacy
+from voiceai_assets.lake.account import LakeDay
 from voiceai_assets.lake.mending import mend
-from voiceai_assets.lake.refine import LakeDay
 from voiceai_assets.privacy.pseudonyms import load_pseudonymiser
 from voiceai_assets.runs import run_days
 

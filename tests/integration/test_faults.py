@@ -42,10 +42,10 @@ from tests.integration.faults import (
     stop_server,
 )
 from tests.integration.world import World, session
-from voiceai_assets.lake import inbox, refine
+from voiceai_assets.lake import inbox, parsed
+from voiceai_assets.lake.account import LakeDay
 from voiceai_assets.lake.inbox import FileStat, Refresh, readable_blocks
 from voiceai_assets.lake.reading import Block
-from voiceai_assets.lake.refine import LakeDay
 from voiceai_assets.pipeline import Pipeline
 from voiceai_assets.warehouse.copy import HalfWrittenError
 from voiceai_assets.warehouse.server import leave_embedded
@@ -381,7 +381,7 @@ def test_a_file_that_grows_while_it_is_read_costs_one_run(world: World, monkeypa
             out.write(json.dumps(session("third", f"{DAY}T12:00")[0]) + "\n")
 
     with monkeypatch.context() as patched:
-        patched.setattr(refine, "readable_blocks", grows)
+        patched.setattr(parsed, "readable_blocks", grows)
         result = world.run(DAY)
     assert not result.success
     assert "canonical/second.jsonl changed while it was being read; run the day again" in failure_of(result)

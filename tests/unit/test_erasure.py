@@ -20,6 +20,7 @@ import pytest
 from voiceai_assets.automation.retention import LandedFile, limit, to_retire
 from voiceai_assets.checks.suites import all_suites
 from voiceai_assets.contracts import DATASETS
+from voiceai_assets.lake.account import DayLoad, LakeDay, with_erasures
 from voiceai_assets.lake.erasure import (
     Claim,
     claims_in_landing,
@@ -33,7 +34,7 @@ from voiceai_assets.lake.erasure import (
 from voiceai_assets.lake.inbox import index_files, scan
 from voiceai_assets.lake.mending import CannotMendError, remove
 from voiceai_assets.lake.people import PEOPLE, session_fields
-from voiceai_assets.lake.refine import DayLoad, LakeDay, Refinery, with_erasures
+from voiceai_assets.lake.refine import Refinery
 from voiceai_assets.lake.texts import KEPT_CODES, KEPT_MEMBERS, documents, text_fields, without_texts
 from voiceai_assets.privacy.needles import Needles
 from voiceai_assets.privacy.pseudonyms import Pseudonymiser

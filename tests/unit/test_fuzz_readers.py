@@ -20,8 +20,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from voiceai_assets.lake.account import DayLoad
 from voiceai_assets.lake.inbox import IndexedFile, refresh
-from voiceai_assets.lake.refine import DayLoad, Refinery
+from voiceai_assets.lake.refine import Refinery
 from voiceai_assets.privacy.pseudonyms import Pseudonymiser
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]

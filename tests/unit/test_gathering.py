@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from voiceai_assets.lake.account import LakeDay
 from voiceai_assets.lake.gathering import gather
 from voiceai_assets.lake.inbox import IndexedFile, index_files, scan
+from voiceai_assets.lake.parsed import LandingChangedError
 from voiceai_assets.lake.reading import read_blocks
-from voiceai_assets.lake.refine import LakeDay, LandingChangedError, Refinery
+from voiceai_assets.lake.refine import Refinery
 from voiceai_assets.privacy.pseudonyms import Pseudonymiser
 
 DAY = "2026-08-01"

@@ -21,11 +21,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from voiceai_assets.lake import inbox, reading, refine, typing
+from voiceai_assets.lake import inbox, parsed, reading, typing
+from voiceai_assets.lake.account import DayLoad, LakeDay, LostRecordsError
 from voiceai_assets.lake.erasure import readable_files
 from voiceai_assets.lake.inbox import IndexedFile, Refresh, refresh
 from voiceai_assets.lake.reading import Block
-from voiceai_assets.lake.refine import DayLoad, LakeDay, LostRecordsError, Refinery
+from voiceai_assets.lake.refine import Refinery
 from voiceai_assets.lake.texts import drop_texts
 from voiceai_assets.privacy.pseudonyms import Pseudonymiser
 
@@ -395,13 +396,13 @@ def _without_line_2(blocks: Iterator[tuple[str, Block]]) -> Iterator[tuple[str, 
     [
         (
             lambda patch: patch.setattr(
-                refine, "typed_rows_sql", lambda *a, **k: f"{typing.typed_rows_sql(*a, **k)} WHERE line <> 2"
+                parsed, "typed_rows_sql", lambda *a, **k: f"{typing.typed_rows_sql(*a, **k)} WHERE line <> 2"
             ),
             "3 records were read and 2 would be booked",
         ),
         (
             lambda patch: patch.setattr(
-                refine, "readable_blocks", lambda *a: _without_line_2(inbox.readable_blocks(*a))
+                parsed, "readable_blocks", lambda *a: _without_line_2(inbox.readable_blocks(*a))
             ),
             rf"3 records of (turns|calls) were counted for {DAY} and 2 were read; `touch` the file",
         ),

@@ -85,6 +85,7 @@ def test_suites_speak_of_columns_that_exist(suite) -> None:  # type: ignore[no-u
             "file",
             "problem",
             "is_truncated",
+            "is_open_ended",
             "rows_in",
             "rows_loaded",
             "rows_quarantined",

@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 
 from voiceai_assets.checks.expectations import Validator
-from voiceai_assets.lake.refine import DayLoad
+from voiceai_assets.lake.account import DayLoad
 from voiceai_assets.pipeline import Pipeline
 from voiceai_assets.settings import Settings
 

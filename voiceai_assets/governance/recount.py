@@ -20,10 +20,12 @@ from psycopg import sql
 
 from voiceai_assets.contracts import DATASETS
 from voiceai_assets.governance.findings import Finding, remark
+from voiceai_assets.lake.account import LakeDay
 from voiceai_assets.lake.erasure import connected
 from voiceai_assets.lake.inbox import files_by_day, sha256_of
 from voiceai_assets.lake.parquet import from_parquet
-from voiceai_assets.lake.refine import LakeDay, LandingChangedError, Refinery
+from voiceai_assets.lake.parsed import LandingChangedError
+from voiceai_assets.lake.refine import Refinery
 from voiceai_assets.lake.texts import drop_texts
 from voiceai_assets.pipeline import Pipeline
 from voiceai_assets.privacy.pseudonyms import load_pseudonymiser

@@ -11,8 +11,10 @@ from contextlib import ExitStack, closing
 
 import duckdb
 
+from voiceai_assets.lake.account import DayLoad, LostRecordsError
 from voiceai_assets.lake.inbox import IndexedFile, files_by_day
-from voiceai_assets.lake.refine import DayLoad, LandingChangedError, LostRecordsError, Refinery
+from voiceai_assets.lake.parsed import LandingChangedError
+from voiceai_assets.lake.refine import Refinery
 
 #: Of files, above which DuckDB keeps both cores busy with one day, and two days would need twice its memory.
 LARGE_DAY_BYTES = 64 * 2**20

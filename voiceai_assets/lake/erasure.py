@@ -22,6 +22,7 @@ from voiceai_assets.adapters import tables_for
 from voiceai_assets.adapters.base import FORMATS, Table, split_name
 from voiceai_assets.contracts import DATASETS
 from voiceai_assets.contracts.fields import Contract
+from voiceai_assets.lake.account import DayLoad, FileAccount, LakeDay, with_erasures, write_account
 from voiceai_assets.lake.inbox import FileStat, scan, stat_of
 from voiceai_assets.lake.mending import CannotMendError, remove
 from voiceai_assets.lake.parquet import from_parquet, rewrite
@@ -38,7 +39,7 @@ from voiceai_assets.lake.people import (
 from voiceai_assets.lake.reading import Block, UnreadableFileError, read_blocks
 from voiceai_assets.lake.reading.block import literal
 from voiceai_assets.lake.reading.bytes import DamagedError, whole_lines
-from voiceai_assets.lake.refine import MEMORY_LIMIT, DayLoad, FileAccount, LakeDay, with_erasures, write_account
+from voiceai_assets.lake.refine import MEMORY_LIMIT
 from voiceai_assets.lake.typing import columns_in
 from voiceai_assets.privacy.needles import Needles
 from voiceai_assets.privacy.tombstones import Tombstones

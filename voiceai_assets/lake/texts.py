@@ -18,7 +18,7 @@ from voiceai_assets.lake.parquet import from_parquet, rewrite
 from voiceai_assets.lake.reading.block import quoted
 
 if TYPE_CHECKING:
-    from voiceai_assets.lake.refine import LakeDay
+    from voiceai_assets.lake.account import LakeDay
 
 #: Members of JSON documents that are identifiers and no text. The models join by them (``extra ->> 'call_id'``), so
 #: without them a day would get other figures when it is built again; a test compares this with the models.
