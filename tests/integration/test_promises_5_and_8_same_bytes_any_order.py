@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from pathlib import Path
 from typing import Any
@@ -65,10 +64,10 @@ def test_running_again_changes_no_byte(world: World, dstc2: Path) -> None:
     days = ["2013-03-22", "2013-03-23"]
     world.land_copies(*(dstc2 / f"{day}.jsonl" for day in days))
     assert world.run(days[0], days[1]).success
-    lake, published = _lake_bytes(world), _published(world)
+    lake, published = world.lake_bytes(), _published(world)
     assert world.run(days[0]).success
     assert world.run(days[0], days[1]).success
-    assert _lake_bytes(world) == lake
+    assert world.lake_bytes() == lake
     assert _published(world) == published
     assert world.query("select max(version) as latest from governance.publications") == [{"latest": 1}]
 
@@ -87,7 +86,7 @@ def test_two_installations_give_the_same_certificates(home: Path, dstc2: Path) -
         for day in reversed(days):
             assert two.run(day).success
         assert _published(one) == _published(two)
-        assert _lake_bytes(one) == _lake_bytes(two)
+        assert one.lake_bytes() == two.lake_bytes()
     finally:
         one.close()
         two.close()
@@ -110,11 +109,3 @@ def _outcomes(world: World) -> dict[str, tuple[str, str]]:
     with world.as_reader() as reader:
         found = reader.execute("select session_id, final_outcome, outcome_basis from certified.fact_voice_ai_sessions")
         return {row[0]: (row[1], row[2]) for row in found.fetchall()}
-
-
-def _lake_bytes(world: World) -> dict[str, str]:
-    return {
-        path.relative_to(world.settings.lake).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(world.settings.lake.rglob("*"))
-        if path.is_file()
-    }

@@ -31,6 +31,7 @@ from voiceai_assets.assets.dbt_calls import DbtCalls
 from voiceai_assets.automation.planning import DayRange
 from voiceai_assets.build import build_defs
 from voiceai_assets.instance import DAGSTER_YAML
+from voiceai_assets.lake.inbox import sha256_of
 from voiceai_assets.partitions import remember_first_day
 from voiceai_assets.pipeline import Pipeline
 from voiceai_assets.settings import Settings
@@ -200,6 +201,11 @@ class World:
         """As bi_reader: what a dashboard would get."""
         with self.as_reader() as connection:
             return ledger.rows(connection, query, parameters)
+
+    def lake_bytes(self) -> dict[str, str]:
+        """Checksum of every file of the lake, by its path."""
+        files = sorted(path for path in self.settings.lake.rglob("*") if path.is_file())
+        return {path.relative_to(self.settings.lake).as_posix(): sha256_of(path) for path in files}
 
     def certified(self) -> dict[str, int]:
         """Sessions that a dashboard sees, by day."""
