@@ -79,9 +79,12 @@ def copy_rows(connection: psycopg.Connection[Any], place: LakeDay, table: sql.Co
     """Append the rows of a day of the lake to a table of the contract's shape."""
     contract = DATASETS[place.dataset]
     filled = _filled_columns(place.rows) | {contract.day_column}
-    names = [f.name for f in contract.columns if f.name in filled]
-    query = f"SELECT {', '.join(map(quoted, names))} FROM {from_parquet(place.rows)}"
-    copy_query(connection, query, table, names, freeze=freeze)
+    fields = [f for f in contract.columns if f.name in filled]
+    # a day of the lake may be older than a contract whose type was widened, and eight bytes of a whole number would be
+    # taken for those of a fraction
+    columns = ", ".join(f"CAST({quoted(f.name)} AS {f.kind.duckdb}) AS {quoted(f.name)}" for f in fields)
+    query = f"SELECT {columns} FROM {from_parquet(place.rows)}"
+    copy_query(connection, query, table, [f.name for f in fields], freeze=freeze)
 
 
 def copy_quarantine(connection: psycopg.Connection[Any], place: LakeDay, table: sql.Composable) -> None:

@@ -19,6 +19,7 @@ from voiceai_assets.contracts import DATASETS
 from voiceai_assets.contracts.fields import Contract
 from voiceai_assets.settings import Settings
 from voiceai_assets.warehouse.server import OWNER, READER, Warehouse, WarehouseError
+from voiceai_assets.warehouse.widening import widen_columns
 
 _MIGRATION_LOCK = 7_246_001  # any constant: two processes that start together must not both create the schema
 #: PostgreSQL cannot guess how many rows of a certified view are live and plans joins for one: a nested loop over a
@@ -54,7 +55,8 @@ def migrate(warehouse: Warehouse, settings: Settings) -> None:
     """Create or upgrade roles, schemas, ledgers and raw tables; does nothing when they are current.
 
     Raises:
-        WarehouseError: when the login may not set up roles and schemas; the message says what to grant.
+        WarehouseError: when the login may not set up roles and schemas, or a contract has a type that a table cannot
+            take over; the message says what to do.
     """
     if _is_current(warehouse, settings):
         return
@@ -94,6 +96,7 @@ def _ensure_tables(warehouse: Warehouse) -> None:
         connection.execute(raw_ddl())
         for contract in DATASETS.values():
             _add_missing_columns(connection, contract)
+            widen_columns(connection, contract)
             _describe(connection, contract)
         connection.execute(
             "create table if not exists governance.schema_version "
@@ -119,7 +122,7 @@ def _applied(connection: psycopg.Connection[Any]) -> str | None:
 
 
 def _add_missing_columns(connection: psycopg.Connection[Any], contract: Contract) -> None:
-    """A contract that gained an optional column widens the table; nothing is ever dropped here."""
+    """A contract that gained an optional column adds it to the table; nothing is ever dropped here."""
     have = {
         row[0]
         for row in connection.execute(
