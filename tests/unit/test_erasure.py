@@ -197,6 +197,12 @@ def test_a_record_that_names_somebody_else_is_theirs_whatever_session_it_names(
     }
 
 
+def test_records_are_found_in_a_file_that_waits_for_another_name(tmp_path: Path, db: duckdb.DuckDBPyConnection) -> None:
+    path = "canonical/call-0788123456-1.jsonl"
+    written(tmp_path / path, lines(turn("a", "U1303"), turn("b", "U2")))
+    assert find_in_landing(tmp_path, Tombstones.of(KEY, "U1303", []), db, nothing)[path].lines == {1}
+
+
 def test_events_of_a_session_are_found_by_their_context(tmp_path: Path, db: duckdb.DuckDBPyConnection) -> None:
     event = {"event_type": "message_sent", "timestamp": f"{DAY}T10:00:00Z", "context": {"session_id": "theirs"}}
     written(tmp_path / "events" / "events.jsonl", lines(event, {**event, "unit_id": "U1304"}, {**event, "context": {}}))

@@ -518,6 +518,20 @@ def test_a_file_with_a_number_to_call_in_its_name_waits_for_another_name(tmp_pat
     assert [file.path for file in look(tmp_path, known).fresh] == ["canonical/call-1.jsonl"]
 
 
+def test_turns_wait_for_their_sessions_whose_file_has_somebodys_name(tmp_path: Path) -> None:
+    folder = tmp_path / "landing" / "irembo"
+    folder.mkdir(parents=True)
+    (folder / "voice_turns.csv").write_text("session_id,turn_number,speaker,turn_text,created_at\n")
+    sessions = folder / "voice_sessions-0788123456.csv"
+    sessions.write_text("session_id,created_at\n")
+    found = look(tmp_path, {})
+    assert (found.fresh, found.personal) == ([], ["irembo/voice_sessions-[PHONE].csv"])
+    sessions.rename(folder / "voice_sessions.csv")
+    found = look(tmp_path, {})
+    assert [file.path for file in found.fresh] == ["irembo/voice_sessions.csv", "irembo/voice_turns.csv"]
+    assert "0788123456" not in repr(found)
+
+
 def test_what_lies_in_a_folder_that_was_closed_is_not_taken_for_deleted(somebody_else: Path) -> None:
     folder = land(somebody_else, line(), "month/turns.jsonl").parent
     land(somebody_else, line(session_id="b"), "open.jsonl")
