@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import time
 from datetime import UTC, datetime, timedelta
@@ -9,9 +10,11 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from rich.console import Console
 
 from tests.integration.world import World, days_of, session
 from voiceai_assets.automation.schedules import busy_days, repair_requests
+from voiceai_assets.cli.days import show_status
 from voiceai_assets.partitions import first_day, today
 from voiceai_assets.runs import run_days
 
@@ -50,13 +53,20 @@ def test_a_file_that_is_still_being_written_waits(home: Any) -> None:
         world.close()
 
 
-def test_a_file_for_days_outside_the_partitions_is_kept_and_not_run(home: Any) -> None:
+def test_a_file_for_days_outside_the_partitions_is_kept_reported_and_not_run(home: Any) -> None:
     world = World(home / "home", os.environ.get("TEST_DATABASE_URL"), start_date="2026-08-01")
     try:
         world.land("old.jsonl", session("a", "2026-07-01T10:00"))
+        assert "kept outside the partitions: 2026-07-01" in world.tick().skip_message
         world.land("new.jsonl", session("b", "2026-08-02T10:00"))
         assert [days_of(r) for r in world.tick().run_requests] == [("2026-08-02", "2026-08-02")]
         assert world.query("select count(*) as n from governance.landing_files") == [{"n": 2}]
+        assert world.status("2026-07-01") == "not loaded"
+        shown = io.StringIO()
+        assert show_status(world.pipeline, None, None, Console(file=shown, width=250)) == 2
+        assert "outside the partitions (2026-08-01 to " in shown.getvalue()
+        assert "): 2026-07-01; kept in landing, not run. VOICEAI_START_DATE moves the start" in shown.getvalue()
+        assert "materialize --from 2026-07-01" not in shown.getvalue(), "which that command would refuse"
     finally:
         world.close()
 

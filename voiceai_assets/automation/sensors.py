@@ -49,7 +49,8 @@ def landing_sensor(settings: Settings, partitions: dg.PartitionsDefinition, job:
             context.log.warning(f"days outside the partitions are kept, not run: {', '.join(outside[:10])}")
         if not inside:
             waiting = f"; {len(found.waiting)} file(s) still being written" if found.waiting else ""
-            return dg.SkipReason(f"nothing new in landing{waiting}")
+            kept = f"; kept outside the partitions: {', '.join(outside[:10])}" if outside else ""
+            return dg.SkipReason(f"nothing new in landing{waiting}{kept}")
         cursor = {day: now[day] for day in now if day in inside or before.get(day) == now[day]}
         requests = []
         for chunk in ranges(inside, DAYS_PER_RUN):

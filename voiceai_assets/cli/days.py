@@ -87,9 +87,16 @@ def show_status(pipeline: Pipeline, first: date | None, last: date | None, conso
         console.print("no day is known yet; `voiceai land FOLDER` brings files, `voiceai up` starts with a sample")
     else:
         console.print(_table(found, checks))
-        for days in _of_one_kind(found):
+        inside, outside = _by_partitions(found, pipeline)
+        for days in _of_one_kind(inside):
             if why := _why(days):
                 console.print(f"{_span(days)} [{_colour(days[0])}]{days[0]['status']}[/]: {escape(why)}")
+        if outside:
+            span = f"{first_day(pipeline.settings)} to {today(pipeline.settings)}"
+            console.print(
+                f"[yellow]outside the partitions ({span}):[/] {_span(outside)}; kept in landing, not run. "
+                "VOICEAI_START_DATE moves the start."
+            )
         _print_totals(found, console)
         _print_health(health, console)
     print_late_files(pipeline, console)
@@ -98,6 +105,13 @@ def show_status(pipeline: Pipeline, first: date | None, last: date | None, conso
     for problem in left_aside_for_their_names(pipeline.settings.landing):
         console.print(f"[yellow]not read:[/] {escape(problem)}")
     return 0 if all(str(row["status"]).startswith("certified") for row in found) else 2
+
+
+def _by_partitions(found: list[dict[str, Any]], pipeline: Pipeline) -> tuple[list[dict[str, Any]], ...]:
+    """Days that a run can be about, and days that wait for other partitions; what was run once is told as ever."""
+    start, end = first_day(pipeline.settings), today(pipeline.settings)
+    waits = [row["status"] == "not loaded" and not start <= row["day"] <= end for row in found]
+    return tuple([row for row, is_outside in zip(found, waits, strict=True) if is_outside is s] for s in (False, True))
 
 
 def _table(found: list[dict[str, Any]], checks: dict[date, str]) -> Table:
