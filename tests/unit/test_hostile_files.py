@@ -26,6 +26,7 @@ from voiceai_assets.lake.account import DayLoad, LakeDay, LostRecordsError
 from voiceai_assets.lake.erasure import readable_files
 from voiceai_assets.lake.inbox import IndexedFile, Refresh, refresh
 from voiceai_assets.lake.reading import Block
+from voiceai_assets.lake.reading import bytes as bytes_module
 from voiceai_assets.lake.refine import Refinery
 from voiceai_assets.lake.texts import drop_texts
 from voiceai_assets.privacy.pseudonyms import Pseudonymiser
@@ -147,10 +148,58 @@ def test_a_strange_value_is_loaded_for_the_checks_to_judge(
     assert row[column] == value
 
 
-def test_of_a_key_that_stands_twice_one_value_is_taken_and_the_record_stands(tmp_path: Path) -> None:
-    land(tmp_path, line()[:-2] + b', "intent": "first", "intent": "second"}\n')
+def test_of_a_key_that_stands_twice_one_value_is_taken_and_always_the_same(tmp_path: Path) -> None:
+    """RFC 8259 leaves it open which: of a field it is the first; in ``extra`` both stand, and jsonb takes the last."""
+    land(tmp_path, line()[:-2] + b', "intent": "first", "intent": "second", "mood": "calm", "mood": "angry"}\n')
     (row,) = take_in(tmp_path).rows
-    assert row["intent"] in {"first", "second"}
+    assert row["intent"] == "first"
+    assert row["extra"] == '{"mood":"calm","mood":"angry"}'
+
+
+@pytest.mark.parametrize("depth", [100, 1000])
+def test_a_deep_value_that_nobody_knows_is_kept_and_the_record_stands(tmp_path: Path, depth: int) -> None:
+    deep = "[" * depth + "]" * depth
+    land(tmp_path, line()[:-2] + f', "deep": {deep}}}\n'.encode() + line(turn_number=2))
+    taken = take_in(tmp_path)
+    assert ([row["turn_number"] for row in taken.rows], taken.refused) == ([1, 2], [])
+    assert taken.rows[0]["extra"] == f'{{"deep":{deep}}}'
+
+
+@pytest.mark.parametrize("is_quoted", [False, True])
+def test_ten_megabytes_in_a_cell_of_csv_are_a_value_like_another(tmp_path: Path, is_quoted: bool) -> None:
+    text = "x" * 5_000_000 + ('\n"",' if is_quoted else "-") + "y" * 5_000_000
+    cell = f'"{text}"' if is_quoted else text
+    land(tmp_path, f"{HEADER}a,1,{DAY}T10:00:00,{cell}\na,2,{DAY}T10:00:00,z\n".encode(), f"turns-{DAY}.csv")
+    taken = take_in(tmp_path)
+    assert taken.refused == []
+    assert [row["user_text"] for row in taken.rows] == [text.replace('""', '"'), "z"]
+
+
+#: The same field as three emitters, or three versions of one, send it.
+DRIFT: list[tuple[Any, Any, list[str] | None]] = [
+    (12, 12, None),
+    (12.0, 12, None),
+    (12.5, None, ["tokens_in"]),
+    ("12", 12, None),
+    ("a dozen", None, ["tokens_in"]),
+]
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "csv", "parquet"])
+def test_a_column_whose_type_changes_from_file_to_file_keeps_what_is_of_its_contract(
+    tmp_path: Path, ending: str
+) -> None:
+    for n, (value, _, _) in enumerate(DRIFT, start=1):
+        content = {
+            "jsonl": lambda n=n, value=value: line(turn_number=n, tokens_in=value),
+            "csv": lambda n=n, value=value: f"{HEADER.strip()},tokens_in\na,{n},{DAY}T10:00:00,,{value}\n".encode(),
+            "parquet": lambda n=n, value=value: parquet(session_id=[f"s{n}"], tokens_in=[value]),
+        }[ending]()
+        land(tmp_path, content, f"{n}-{DAY}.{ending}")
+    rows = sorted(take_in(tmp_path).rows, key=lambda row: row["source_file"])
+    assert [(row["tokens_in"], row["invalid_fields"]) for row in rows] == [(value, wrong) for _, value, wrong in DRIFT]
+    kept = [str(json.loads(row["extra"])["_invalid"]["tokens_in"]) for row in rows if row["invalid_fields"]]
+    assert kept == ["12.5", "a dozen"]
 
 
 def test_a_day_in_the_far_future_is_filed_there_and_not_on_todays_day(tmp_path: Path) -> None:
@@ -349,6 +398,23 @@ def test_a_truncated_archive_keeps_its_readable_records_and_says_that_it_breaks_
     assert len(taken.rows) > 1000
     assert "truncated_archive" in taken.reasons
     assert taken.loads[0].files[0].is_truncated
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_bomb_is_booked_as_far_as_it_was_read_and_blocks_its_day(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    for name, value in {"SMALLEST_BOMB": 2**20, "LARGEST_RATIO": 10, "BLOCK_BYTES": 2**18}.items():
+        monkeypatch.setattr(bytes_module, name, value)
+    lines = b"".join(line(turn_number=n) for n in range(1, 60_000)).decode()
+    land(tmp_path, gzip.compress(lines.encode(encoding)), f"turns-{DAY}.jsonl.gz")
+    taken = take_in(tmp_path)
+    (file,) = taken.loads[0].files
+    assert file.is_truncated
+    assert 1000 < file.rows_loaded < 59_999
+    assert taken.reasons[-1] == "truncated_archive"
+    assert "swells to more than" in taken.refused[-1]["raw_text"]
+    assert file.rows_quarantined == len(taken.refused) <= 2, "the end, and the record that it cut in two"
 
 
 def test_the_same_content_under_two_names_counts_once(tmp_path: Path) -> None:
