@@ -34,7 +34,7 @@ up: $(INSTALLED) ## everything: server, sample data, Dagster UI on 3000, dashboa
 
 # in the order of collection, the long files of browser and integration first: the short ones fill the end
 test: $(INSTALLED) ## unit, integration and browser tests
-	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder --durations 30
 
 test-unit: $(INSTALLED) ## seconds, without a server
 	$(BIN)/python -m pytest tests/unit -m "not slow"

@@ -7,6 +7,7 @@ Ratios are taken within one run on one machine, so they carry over where seconds
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import random
 import shutil
@@ -59,6 +60,18 @@ BARS = {
 }
 AT_LEAST = ("copy", "dlt", "pandas.to_sql", "generate")
 FIRST = date(2026, 1, 1)
+_WORDS = (
+    "pay bill status renew appeal transfer school land please my the which would want today can licence for".split()
+)
+_KINDS = list(
+    itertools.product(
+        ("voice", "sms"),
+        ("first_time", "returning"),
+        ("rural", "urban"),
+        ("rw", "en", "fr"),
+        ("completed", "abandoned"),
+    )
+)
 
 
 class Bench:
@@ -305,21 +318,23 @@ def _mend_sample(landing: Path) -> None:
 
 
 def _write_large_day(path: Path, day: str, rows: int) -> None:
-    """Ten turns a session, the fields that a voice system usually sends; seeded."""
+    """Ten turns a session, the fields that a voice system usually sends, none of them the same everywhere; seeded."""
     draw = random.Random(1)
+    said = [" ".join(draw.choices(_WORDS, k=draw.randrange(2, 12))) for _ in range(20_000)]
     with path.open("w") as out:
         for number in range(rows):
             session, turn = divmod(number, 10)
             minute = session % (23 * 60)
+            kind, topic = _KINDS[session % len(_KINDS)], _WORDS[draw.randrange(8)]
             out.write(
                 f'{{"session_id":"s{session:07}","turn_number":{turn + 1},'
                 f'"timestamp":"{day}T{minute // 60:02}:{minute % 60:02}:{turn * 5:02}.{draw.randrange(1000):03}",'
-                f'"user_id":"u{session % 30000}","channel":"voice","user_type":"returning","region":"rural",'
-                f'"language":"rw","module":"pay","user_text":"i want to pay my bill please",'
-                f'"agent_text":"Which bill would you like to pay today?","asr_confidence":{draw.random():.4f},'
-                f'"intent":"pay","intent_confidence":{draw.random():.4f},"asr_ms":{draw.randrange(50, 900)},'
+                f'"user_id":"u{session % 30000}","channel":"{kind[0]}","user_type":"{kind[1]}","region":"{kind[2]}",'
+                f'"language":"{kind[3]}","module":"{topic}","user_text":"{draw.choice(said)}",'
+                f'"agent_text":"{draw.choice(said)}?","asr_confidence":{draw.random():.4f},'
+                f'"intent":"{topic}","intent_confidence":{draw.random():.4f},"asr_ms":{draw.randrange(50, 900)},'
                 f'"llm_ms":{draw.randrange(50, 900)},"tts_ms":{draw.randrange(50, 900)},'
-                f'"total_ms":{draw.randrange(50, 2900)},"session_outcome":"completed"}}\n'
+                f'"total_ms":{draw.randrange(50, 2900)},"session_outcome":"{kind[4]}"}}\n'
             )
 
 

@@ -20,7 +20,8 @@ import pytest
 from psycopg import sql
 
 from tests.integration.world import World, session
-from voiceai_assets.warehouse import ledger
+from voiceai_assets.lake.account import LakeDay
+from voiceai_assets.warehouse import copy, ledger
 from voiceai_assets.warehouse.copy import copy_query
 
 _CLOSED = ("raw", "staging", "intermediate", "marts", "published", "governance")
@@ -104,6 +105,26 @@ def test_copy_brings_every_type_over_to_the_last_digit(published: World) -> None
          datetime.date(9999, 12, 31), [], {}),
         (None,) * 9,
     ]  # fmt: skip
+
+
+def test_what_is_the_same_in_all_rows_of_a_large_day_is_told_once_and_stands_in_every_row(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    day = "2026-08-01"
+    rows = [{**row, "region": None if n % 2 else "rural"} for n, row in enumerate(session("a", f"{day}T10:00"))]
+    world.land("turns.jsonl", rows)
+    assert world.run(day).success
+    before = world.query("select * from raw.turns order by turn_number")
+    same = copy._same_everywhere(LakeDay(world.settings.lake, "turns", day).rows)
+    assert same == {}, "a small day is not worth the catalogue's time"
+    monkeypatch.setattr(copy, "_LARGE_DAY", 1)
+    same = copy._same_everywhere(LakeDay(world.settings.lake, "turns", day).rows)
+    assert {"load_id", "source", "source_file", "turn_date", "channel"} <= same.keys()
+    assert same.keys().isdisjoint({"region", "turn_number", "timestamp"})
+    world.pipeline.load(day)
+    assert world.query("select * from raw.turns order by turn_number") == before
+    left = "select count(*) as n from pg_attrdef where adrelid = 'raw.turns_20260801'::regclass"
+    assert world.query(left) == [{"n": 0}]
 
 
 def test_ids_that_are_used_again_the_next_day_tie_the_two_days_together(published: World) -> None:

@@ -18,7 +18,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from voiceai_assets.lake.mending import CannotMendError, mend, texts_of
-from voiceai_assets.lake.reading import Block, UnreadableFileError, csvs, read_blocks
+from voiceai_assets.lake.reading import Block, UnreadableFileError, csvs, lines, read_blocks
 from voiceai_assets.lake.reading import bytes as bytes_module
 
 
@@ -230,11 +230,19 @@ def test_a_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 
 
 def test_a_record_longer_than_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from voiceai_assets.lake.reading import lines
-
     monkeypatch.setattr(lines, "LONGEST_LINE", 1000)
     path = csv_file(tmp_path, json.dumps({"a": "x" * 2000}) + '\n{"a": 1}\n', "x.jsonl")
     assert [r["problem"] and r["problem"][:8] for r in records_of(path)] == ["too_long", None]
+
+
+def test_a_line_of_csv_longer_than_the_limit_is_refused_and_not_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (lines, bytes_module):
+        monkeypatch.setattr(module, "LONGEST_LINE", 1000)
+    monkeypatch.setattr(bytes_module, "BLOCK_BYTES", 300)
+    path = csv_file(tmp_path, "a,b\n1,2\n" + "x" * 5000 + ",3\n4,5\n")
+    assert [r["problem"] and r["problem"][:8] for r in records_of(path)] == [None, "too_long", None]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-16-be"])

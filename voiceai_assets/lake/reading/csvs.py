@@ -21,7 +21,7 @@ import pyarrow.csv as pacsv
 
 from voiceai_assets.lake.reading.block import BLOCK, Block, UnreadableFileError
 from voiceai_assets.lake.reading.bytes import DamagedError, storable, whole_lines
-from voiceai_assets.lake.reading.lines import BATCH_LINES, damage, line_ends, records
+from voiceai_assets.lake.reading.lines import BATCH_LINES, damage, length_problem, line_ends, records
 from voiceai_assets.lake.reading.odd_csv import OPEN, odd_records
 
 DELIMITERS = ",;\t|"
@@ -209,7 +209,8 @@ def _slow_block(data: bytes, number: int, names: Sequence[str], delimiter: str, 
         text = "".join(lines[record.first : done])
         if not text.strip(" \t\n\r\v\f"):  # as ``lines.records`` has it
             continue
-        problem = record.problem or _problem(text, record.cells, names)
+        size = int(ends[done - 1] - starts[record.first])
+        problem = record.problem or length_problem(size) or _problem(text, record.cells, names)
         out["line"].append(number + record.first)
         out["text"].append(text.encode(errors="surrogateescape").decode(errors="replace"))
         out["problem"].append(problem)

@@ -62,8 +62,7 @@ def records(chunk: bytes, ends: npt.NDArray[np.int64], numbers: npt.NDArray[np.i
         text = raw.cast(pa.string())
     except pa.ArrowInvalid:
         text, problems = _decode_one_by_one(raw)
-    if (lengths > LONGEST_LINE).any():
-        too_long = pa.scalar(f"too_long: the record has more than {LONGEST_LINE:,} bytes")
+    if count and (too_long := length_problem(int(lengths.max()))):
         problems = pc.if_else(pa.array(lengths > LONGEST_LINE), too_long, problems)
     table = pa.table({"line": pa.array(numbers), "text": text, "problem": problems}, schema=BLOCK)
     # only a line that begins with a blank can be one of blanks alone; to trim a million others costs 0.1 s
@@ -71,6 +70,11 @@ def records(chunk: bytes, ends: npt.NDArray[np.int64], numbers: npt.NDArray[np.i
         table = table.filter(pc.greater(pc.binary_length(pc.ascii_trim_whitespace(text)), 0))
     # a scan is parallel over record batches: one big batch would keep all but one core idle
     return pa.Table.from_batches(table.to_batches(max_chunksize=BATCH_LINES), schema=BLOCK)
+
+
+def length_problem(size: int) -> str | None:
+    """What is wrong with a record of so many bytes, if anything."""
+    return f"too_long: the record has more than {LONGEST_LINE:,} bytes" if size > LONGEST_LINE else None
 
 
 def _decode_one_by_one(raw: pa.Array) -> tuple[pa.Array, pa.Array]:
