@@ -12,7 +12,7 @@ from voiceai_assets.settings import Settings
 
 _FIRST_DAY_FILE = "first_day"
 DAYS_BEFORE_ANYTHING_LANDED = 30
-YEARS_OF_HISTORY = 10
+YEARS_OF_HISTORY = 25
 
 
 def today(settings: Settings) -> date:
