@@ -558,6 +558,7 @@ def test_a_file_whose_name_is_not_utf_8_waits_alone_and_is_named(tmp_path: Path)
         rf"canonical/{name}: its name is not UTF-8; rename it"
         for name in (r"\xe9.txt", r"d\xe9p\xf4t/", r"rapport-\xe9.jsonl")
     ]
+    assert inbox.left_aside(tmp_path / "landing") == sorted(found.problems())
     with pytest.raises(OSError, match=r"rename it"):  # who looks for somebody's records must not miss any
         readable_files(tmp_path / "landing")
 

@@ -14,7 +14,7 @@ from rich.table import Table
 from voiceai_assets.automation.planning import DayRange, ranges
 from voiceai_assets.cli.privacy import print_late_files
 from voiceai_assets.governance.standing import Standing, standing
-from voiceai_assets.lake.inbox import left_aside_for_their_names
+from voiceai_assets.lake.inbox import left_aside
 from voiceai_assets.partitions import first_day, today
 from voiceai_assets.pipeline import Pipeline
 from voiceai_assets.warehouse import ledger
@@ -102,7 +102,7 @@ def show_status(pipeline: Pipeline, first: date | None, last: date | None, conso
     print_late_files(pipeline, console)
     for file in unreadable:
         console.print(f"[yellow]not read:[/] {escape(file['path'])}: {escape(file['problem'])}")
-    for problem in left_aside_for_their_names(pipeline.settings.landing):
+    for problem in left_aside(pipeline.settings.landing):
         console.print(f"[yellow]not read:[/] {escape(problem)}")
     return 0 if all(str(row["status"]).startswith("certified") for row in found) else 2
 

@@ -18,7 +18,7 @@ from rich.markup import escape
 
 from voiceai_assets.assets.dbt import dbt_executable, prepare_manifest
 from voiceai_assets.automation.planning import DayRange
-from voiceai_assets.lake.inbox import left_aside_for_their_names
+from voiceai_assets.lake.inbox import left_aside
 from voiceai_assets.partitions import first_day, today
 from voiceai_assets.pipeline import Pipeline
 from voiceai_assets.privacy.pseudonyms import KEY_FILE, LATER_KEYS_FILE, PENDING_KEY_FILE
@@ -137,7 +137,7 @@ def _landing(pipeline: Pipeline) -> str:
     files = pipeline.files()
     if problems := [file for file in files if file.problem]:
         raise RuntimeError(f"{len(problems)} file(s) are not read, first: {problems[0].path}: {problems[0].problem}")
-    if waiting := left_aside_for_their_names(pipeline.settings.landing):
+    if waiting := left_aside(pipeline.settings.landing):
         raise RuntimeError(f"{len(waiting)} file(s) are not read, first: {waiting[0]}")
     return f"{len(files)} file(s) in landing, all readable"
 

@@ -142,9 +142,13 @@ def _leave(name: str, closed: list[str] | None, error: OSError) -> None:
     closed.append(name)
 
 
-def left_aside_for_their_names(landing: Path) -> list[str]:
-    """What to say of each file below landing that waits for another name."""
-    return sorted({personal_name(without_persons(s.path)) for s in scan(landing, []) if is_personal(s.path)})
+def left_aside(landing: Path) -> list[str]:
+    """What to say of each file and folder below landing that waits for another name or for leave to read it."""
+    closed: list[str] = []
+    paths = [stat.path for stat in scan(landing, closed)]
+    closed += [path for path in paths if not _may_read(landing / path)]
+    said = {personal_name(without_persons(path)) for path in paths if is_personal(path)}
+    return sorted(said | {may_not_be_read(without_persons(name)) for name in closed})
 
 
 def sha256_of(path: Path) -> str:
