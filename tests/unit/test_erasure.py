@@ -278,6 +278,13 @@ def test_a_utf_16_file_becomes_utf_8(tmp_path: Path) -> None:
     assert path.read_text() == '{"a": "é"}\n'
 
 
+def test_half_a_character_in_a_utf_16_file_keeps_nobody_from_being_forgotten(tmp_path: Path) -> None:
+    broken = '{"a": 1}\n'.encode("utf-16") + b"\x00\xd8" + '{"a": 2}\n'.encode("utf-16-le")
+    path = written(tmp_path / "x.jsonl", broken)
+    assert remove(path, {1})
+    assert path.read_text() == '\ufffd{"a": 2}\n'
+
+
 def test_a_file_that_breaks_off_is_left_as_it_is(tmp_path: Path) -> None:
     whole = lines(*(turn(f"s{n}") for n in range(4000)))
     damaged = written(tmp_path / "x.jsonl.gz", gzip.compress(whole)[:-2000])

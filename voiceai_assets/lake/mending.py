@@ -167,7 +167,7 @@ def _write_other_rows(path: Path, draft: Path, lines: Collection[int]) -> None:
 
 def _in_utf8(source: BinaryIO) -> BinaryIO:
     head = cast("io.BufferedReader", source).peek(2)[:2]
-    return io.BytesIO(source.read().decode("utf-16").encode()) if head in UTF16_BOMS else source
+    return io.BytesIO(source.read().decode("utf-16", errors="replace").encode()) if head in UTF16_BOMS else source
 
 
 def _rewrite(path: Path, write: Callable[[Path], None]) -> None:
