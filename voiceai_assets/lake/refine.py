@@ -139,15 +139,15 @@ class Refinery:
         """
         content = ", ".join(quoted(f.name) for f in contract.fields)
         self._db.execute(
-            f"CREATE OR REPLACE TEMP TABLE identities AS SELECT position, source_file, line, "
-            f"{_identity(contract)} AS identity FROM today WHERE refusal IS NULL"
+            f"CREATE OR REPLACE TEMP TABLE identities AS SELECT position, {_identity(contract)} AS identity "
+            "FROM today WHERE refusal IS NULL"
         )
         self._db.execute(
             "CREATE OR REPLACE TEMP TABLE repeated AS WITH many AS ("
             "  SELECT identity FROM identities GROUP BY identity HAVING count(*) > 1), "
             "candidates AS ("
-            f"  SELECT t.position, i.source_file, i.line, i.identity, md5(CAST(({content}) AS VARCHAR)) AS content, "
-            "  row_number() OVER (PARTITION BY i.identity ORDER BY i.source_file, i.line, t.position) AS place "
+            f"  SELECT t.position, t.source_file, t.line, i.identity, md5(CAST(({content}) AS VARCHAR)) AS content, "
+            "  row_number() OVER (PARTITION BY i.identity ORDER BY t.source_file, t.line, t.position) AS place "
             "  FROM today t JOIN identities i USING (position) JOIN many USING (identity)) "
             "SELECT c.position, c.source_file, c.line, c.content = f.content AS is_exact "
             "FROM candidates c JOIN candidates f ON f.identity = c.identity AND f.place = 1 WHERE c.place > 1"
