@@ -15,7 +15,7 @@ from voiceai_assets.adapters.base import COMPRESSIONS
 
 ARCHIVE_STEP = 2**16
 LINE_STEP = 2**16  # in which the last line's end before a block's end is looked for
-BLOCK_BYTES = 64 * 2**20  # 32 MB took twice as long for a million turns; memory is a few times this
+BLOCK_BYTES = 64 * 2**20  # memory is a few times this
 #: A single record beyond this is refused; the longest that was ever seen in the field held 10 MB.
 LONGEST_LINE = 64 * 2**20
 #: An archive that grows by more than this factor, and beyond this size, is a bomb and no call log.
@@ -30,16 +30,20 @@ class DamagedError(Exception):
     """The file breaks off or must not be read further; what was read before stands."""
 
 
-def whole_lines(path: Path) -> Iterator[bytes]:
+def whole_lines(path: Path, share: int = 1) -> Iterator[bytes]:
     """Chunks that end at a line's end (the last one where the file ends), in UTF-8 as far as the file is.
 
     A line that is too long is given up to the limit and the rest of it is left out.
+
+    Args:
+        path: the file.
+        share: by what the usual size of a chunk is divided, for formats that make much of it.
 
     Raises:
         DamagedError: where an archive breaks off or swells without end; after all readable lines were given.
     """
     rest = b""
-    pieces = _with_newlines(_pieces(path))
+    pieces = _with_newlines(_pieces(path, max(1, BLOCK_BYTES // share)))
     while True:
         try:
             piece = next(pieces, b"")
@@ -70,13 +74,13 @@ def _with_newlines(pieces: Iterator[bytes]) -> Iterator[bytes]:
         yield piece.replace(b"\r", b"\n") if has_none else piece
 
 
-def _pieces(path: Path) -> Iterator[bytes]:
+def _pieces(path: Path, block_bytes: int) -> Iterator[bytes]:
     compression = COMPRESSIONS.get(path.suffix.lower())
     limit = max(SMALLEST_BOMB, LARGEST_RATIO * path.stat().st_size) if compression else None
     done, utf16 = 0, None
     with pa.input_stream(str(path), compression=compression) if compression else pa.OSFile(str(path)) as stream:
         while True:
-            size = BLOCK_BYTES if compression else _up_to_a_line_end(stream)
+            size = block_bytes if compression else _up_to_a_line_end(stream, block_bytes)
             piece, damage = _read(stream, size, ARCHIVE_STEP if compression else size)
             is_last = not piece or damage is not None
             utf16 = utf16 or (_UTF16("replace") if not done and piece[:2] in UTF16_BOMS else None)
@@ -92,19 +96,19 @@ def _pieces(path: Path) -> Iterator[bytes]:
                 return
 
 
-def _up_to_a_line_end(file: pa.NativeFile) -> int:
+def _up_to_a_line_end(file: pa.NativeFile, block_bytes: int) -> int:
     """How much to read of a file in which one can look ahead, so that a block's last line is whole.
 
     To put lines together again costs as much as to read them: half a second of a million turns.
     """
-    step = min(LINE_STEP, BLOCK_BYTES)
-    here, before = file.tell(), BLOCK_BYTES - step
+    step = min(LINE_STEP, block_bytes)
+    here, before = file.tell(), block_bytes - step
     try:
         cut = file.read_at(step, here + before).rfind(b"\n") + 1
     except OSError:  # whoever reads will say so
         cut = 0
     file.seek(here)
-    return before + cut if cut else BLOCK_BYTES
+    return before + cut if cut else block_bytes
 
 
 def _read(stream: pa.NativeFile, most: int, step: int) -> tuple[bytes, DamagedError | None]:
@@ -113,7 +117,7 @@ def _read(stream: pa.NativeFile, most: int, step: int) -> tuple[bytes, DamagedEr
     size = 0
     while size < most:
         try:
-            part = stream.read(min(step, BLOCK_BYTES))
+            part = stream.read(min(step, most))
         except (OSError, pa.ArrowInvalid) as error:
             return b"".join(parts), DamagedError(f"the archive breaks off: {error}")
         if not part:

@@ -26,6 +26,7 @@ from voiceai_assets.lake.reading.odd_csv import OPEN, odd_records
 
 DELIMITERS = ",;\t|"
 _LONGEST_HEADER = 2**20
+_SHARE = 2  # rows of CSV are half as long as those of JSON, and each cell is a value of its own
 #: A record that is open at a chunk's end is waited for up to this size; beyond, its quote counts as never closed.
 _LONGEST_SPLIT = 8 * 2**20
 
@@ -41,7 +42,7 @@ def csv_blocks(path: Path) -> Iterator[Block]:
     number = 1
     rest = b""
     try:
-        for chunk, is_last in _marking_last(whole_lines(path)):
+        for chunk, is_last in _marking_last(whole_lines(path, _SHARE)):
             data = rest + storable(chunk)
             if names is None and data.strip():
                 names, delimiter, used, lines = _header(path, data)
