@@ -147,8 +147,13 @@ def left_aside(landing: Path) -> list[str]:
     closed: list[str] = []
     paths = [stat.path for stat in scan(landing, closed)]
     closed += [path for path in paths if not _may_read(landing / path)]
-    said = {personal_name(without_persons(path)) for path in paths if is_personal(path)}
-    return sorted(said | {may_not_be_read(without_persons(name)) for name in closed})
+    return sorted(set(_why_aside(closed, filter(is_personal, paths))))
+
+
+def _why_aside(closed: Iterable[str], personal: Iterable[str]) -> list[str]:
+    return [may_not_be_read(without_persons(name)) for name in closed] + [
+        personal_name(without_persons(path)) for path in personal
+    ]
 
 
 def sha256_of(path: Path) -> str:
@@ -310,8 +315,8 @@ def refresh(
 
     A file that is younger than the quiet period is left for the next time, and so is one that we may not read: it
     holds up no other, and what is known of it stays. A file with somebody's number in its name is not there until it is
-    renamed. With ``limit_bytes`` the work stops after about so many bytes (a
-    sensor's tick is short) and the rest is left for the next time, too.
+    renamed. With ``limit_bytes`` the work stops after about so many bytes (a sensor's tick is short) and the rest is
+    left for the next time, too.
     """
     now = time.time()
     closed: list[str] = []
@@ -398,7 +403,7 @@ class Refresh:
     @property
     def left_aside(self) -> list[str]:
         """What is not even looked into, and what to do, in words."""
-        return [may_not_be_read(name) for name in self.closed] + [personal_name(name) for name in self.personal]
+        return _why_aside(self.closed, self.personal)
 
     def problems(self) -> list[str]:
         """What lies in landing and is not read, and why, in words."""
