@@ -23,8 +23,9 @@ FILES = (
 USERS, SESSIONS_PER_DAY = 400_000, 60_000  # about 220,000 turns a day in seven blocks of callers
 
 _SCRIPT = """
-import json, resource, sys, tempfile, time
+import json, sys, tempfile, time
 from pathlib import Path
+from benchmarks.memory import peak_kilobytes
 from voiceai_assets.synthetic.config import WorldConfig
 from voiceai_assets.synthetic.generate import generate
 from voiceai_assets.synthetic.sources import SOURCES
@@ -45,7 +46,7 @@ with tempfile.TemporaryDirectory() as folder:
                 path.unlink()
     print(json.dumps({
         "turns": turns, "wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu,
-        "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "rss_mb": peak_kilobytes() / 1024,
     }))
 """
 

@@ -1,14 +1,14 @@
 """How much memory a large day takes, from its file to ``raw``.
 
-Counted is the largest resident set of the process that indexes, refines and loads (``ru_maxrss``): Python, DuckDB,
+Counted is the largest resident set of the process that indexes, refines and loads (``VmHWM`` of Linux): Python, DuckDB,
 Arrow and whatever libraries they bring. Not counted is the server, whose memory is its own settings' business and does
-not grow with the day.
+not grow with the day. ``ru_maxrss`` would not do: a new process inherits it from the one that started it, and this one
+has just written the day's file.
 """
 
 from __future__ import annotations
 
 import multiprocessing
-import resource
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -63,6 +63,12 @@ def _take_in(settings: Settings, day: str, channel: Connection) -> None:
                 raise problem
         loads = pipeline.load(day)
         rows = sum(load.rows_loaded for load in loads if load.dataset == "turns")
-        channel.send((rows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))
+        channel.send((rows, peak_kilobytes()))
     finally:
         leave_embedded(settings)
+
+
+def peak_kilobytes() -> int:
+    """Largest resident set that this process ever had, and none before it."""
+    status = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))

@@ -18,7 +18,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from voiceai_assets.lake.mending import CannotMendError, mend, texts_of
-from voiceai_assets.lake.reading import Block, UnreadableFileError, csvs, lines, read_blocks
+from voiceai_assets.lake.reading import Block, UnreadableFileError, csvs, lines, parquets, read_blocks
 from voiceai_assets.lake.reading import bytes as bytes_module
 
 
@@ -350,6 +350,19 @@ def test_parquet_rows_are_numbered_across_batches(tmp_path: Path) -> None:
     pq.write_table(pa.table({"a": np.arange(250_000)}), path)
     lines = [line for block in read_blocks(path) for line in (block.rows["line"][0].as_py(), block.last_line)]
     assert (lines[0], lines[-1]) == (1, 250_000)
+
+
+def test_a_parquet_file_is_not_kept_in_memory_as_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = pa.table({"text": [np.random.default_rng(n).bytes(2**20).hex() for n in range(20)]})
+    pq.write_table(texts, tmp_path / "x.parquet", row_group_size=1, compression="none", use_dictionary=False)
+    monkeypatch.setattr(parquets, "BATCH_ROWS", 1)
+    monkeypatch.setattr(parquets, "BLOCK_BYTES", 1)
+    held = []
+    for block in read_blocks(tmp_path / "x.parquet"):
+        assert block.rows.num_rows == 1
+        held.append(pa.total_allocated_bytes())
+    assert len(held) == 20
+    assert held[-1] - held[2] < 8 * 2**20, "row groups that were read stay in memory"
 
 
 def test_half_a_parquet_file_cannot_be_read(tmp_path: Path) -> None:

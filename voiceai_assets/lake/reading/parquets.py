@@ -28,7 +28,7 @@ def parquet_blocks(path: Path) -> Iterator[Block]:
         UnreadableFileError: when it is no Parquet file, or not a whole one.
     """
     try:
-        file = pq.ParquetFile(path)
+        file = pq.ParquetFile(path, pre_buffer=False)  # what is fetched ahead is kept until the file's end
         schema = file.schema_arrow
         names = tuple(schema.names)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # the last: of a column's name
