@@ -29,6 +29,7 @@
     {%- elif shapes_may_differ() -%}
         {{ get_assert_columns_equivalent(sql) }}
         {% do adopt_new_columns(target_relation) %}
+        {% do adopt_new_types(target_relation) %}
     {%- endif -%}
 
     {% call statement('empty') -%} {{ empty_days(target_relation, day_column) }} {%- endcall %}
@@ -132,6 +133,41 @@
     {%- for name in have if name not in model['columns'] -%}
         {% call statement('drop_' ~ name) -%}
             alter table {{ relation }} drop column {{ adapter.quote(name) }}
+        {%- endcall %}
+    {%- endfor -%}
+{% endmacro %}
+
+
+{#
+  A column that the model gives another type: an insert would round a fraction into a whole number without a word.
+  Views that read the table stand in the way; they are the models behind it, so this run makes them again.
+#}
+{% macro adopt_new_types(relation) %}
+    {%- call statement('types', fetch_result=True) -%}
+        select attname from pg_attribute join (values
+            {%- for name, column in model['columns'].items() %}
+            ('{{ name }}', '{{ column['data_type'] }}'::regtype){{ "," if not loop.last }}
+            {%- endfor %}
+        ) as wanted (name, type) on name = attname
+        where attrelid = '{{ relation }}'::regclass and not attisdropped and atttypid <> type
+    {%- endcall -%}
+    {%- set changed = load_result('types')['data'] | map('first') | list -%}
+    {%- if changed -%}
+        {%- call statement('readers', fetch_result=True) -%}
+            select distinct nspname, relname from pg_depend join pg_rewrite on pg_rewrite.oid = objid
+            join pg_class on pg_class.oid = ev_class join pg_namespace on pg_namespace.oid = relnamespace
+            where refobjid = '{{ relation }}'::regclass and ev_class <> refobjid
+        {%- endcall -%}
+        {%- for schema, name in load_result('readers')['data'] -%}
+            {% do adapter.drop_relation(api.Relation.create(
+                database=relation.database, schema=schema, identifier=name, type='view')) %}
+        {%- endfor -%}
+    {%- endif -%}
+    {%- for name in changed -%}
+        {%- set type = model['columns'][name]['data_type'] -%}
+        {% call statement('type_of_' ~ name) -%}
+            alter table {{ relation }} alter column {{ adapter.quote(name) }} type {{ type }}
+            using {{ adapter.quote(name) }}::{{ type }}
         {%- endcall %}
     {%- endfor -%}
 {% endmacro %}

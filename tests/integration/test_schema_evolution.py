@@ -20,6 +20,7 @@ from voiceai_assets.assets.dbt_calls import DbtCalls
 from voiceai_assets.contracts import DATASETS
 from voiceai_assets.contracts.fields import Field, Kind
 from voiceai_assets.contracts.turns import TURNS
+from voiceai_assets.warehouse.readers import ensure_readers
 from voiceai_assets.warehouse.schema import migrate
 from voiceai_assets.warehouse.server import WarehouseError
 
@@ -142,3 +143,37 @@ def test_somebody_elses_view_on_raw_is_named_and_stays(loaded: World, change: An
         change(_as("tokens_in", Kind.NUMBER))
     assert _types(loaded, "tokens_in") == {"bigint"}
     assert loaded.query("select count(*) as n from raw.mine") == [{"n": 2}]
+
+
+# -- what dbt makes of it --------------------------------------------------------------------------------------------
+
+
+def test_a_table_of_an_older_model_gets_the_types_of_the_present_one(world: World) -> None:
+    """Otherwise PostgreSQL would round fractions into whole numbers, and no check could know."""
+    with world.pipeline.warehouse.connect() as connection:
+        (view,) = connection.execute("select pg_get_viewdef('marts.fact_voice_ai_turns'::regclass)").fetchone() or ("",)
+        connection.execute("drop view marts.fact_voice_ai_turns cascade")
+        connection.execute("alter table intermediate.int_turns_sessionised alter column total_ms type bigint")
+        connection.execute(f"create view marts.fact_voice_ai_turns as {view}")
+        connection.execute("delete from governance.built_parts where part = 'marts'")
+    world.land("one.jsonl", session("a", f"{DAYS[0]}T10:00", turns=1, total_ms=0.5))
+    assert world.run(DAYS[0]).success
+    found = world.query("select total_ms, pg_typeof(total_ms)::text as kind from intermediate.int_turns_sessionised")
+    assert found == [{"total_ms": 0.5, "kind": "double precision"}]
+
+
+def test_a_wider_field_has_dbt_look_at_its_tables_again(loaded: World, change: Any) -> None:
+    loaded.pipeline.record_built("marts")
+    change(_as("tokens_in", Kind.NUMBER))
+    assert not loaded.pipeline.is_built("marts")
+
+
+def test_what_was_published_keeps_its_types(world: World) -> None:
+    """Certificates were computed over the values as they stand, so a mart of another type is refused by name."""
+    world.land("one.jsonl", session("a", f"{DAYS[0]}T10:00", turns=1))
+    assert world.run(DAYS[0]).success
+    with world.pipeline.warehouse.connect() as connection:
+        connection.execute("alter table marts.fact_voice_ai_sessions alter column turn_count type double precision")
+        words = "marts.fact_voice_ai_sessions.turn_count is double precision, and what was published of it is bigint"
+        with pytest.raises(WarehouseError, match=words):
+            ensure_readers(connection)

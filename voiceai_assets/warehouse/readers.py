@@ -14,6 +14,7 @@ from psycopg import sql
 
 from voiceai_assets.warehouse.ledger import rows
 from voiceai_assets.warehouse.marts import certified_marts
+from voiceai_assets.warehouse.server import WarehouseError
 
 Connection = psycopg.Connection[Any]
 #: First, so that a mart's new column comes last and ``create or replace view`` accepts it.
@@ -35,6 +36,9 @@ def ensure_readers(connection: Connection) -> None:
 
     Marts that were never built yet are left out. A view that lost a column takes the views over days with it: they are
     marked as not built in the same transaction. Called once per run: it costs a query where nothing changed.
+
+    Raises:
+        WarehouseError: when a mart gives a column another type than what was published of it.
     """
     # two runs must not both create the tables
     connection.execute("select pg_advisory_xact_lock(hashtext('voiceai readers'))")
@@ -112,7 +116,7 @@ def _ensure_published(
     connection: Connection, mart: str, column: str, wanted: Sequence[tuple[str, str]], have: Sequence[tuple[str, str]]
 ) -> None:
     table = sql.Identifier("published", mart)
-    known = {name for name, _ in have}
+    known = dict(have)
     if not have:
         fields = sql.SQL(", ").join(sql.SQL("{} {}").format(sql.Identifier(n), sql.SQL(t)) for n, t in wanted)
         by_day = " partition by range ({})" if _is_partitioned(connection, mart) else ""
@@ -129,6 +133,12 @@ def _ensure_published(
             )
         return
     for name, kind in wanted:
+        if known.get(name, kind) != kind:
+            # certificates were computed over the values as they stand, and a 7 that becomes 7.0 has another checksum
+            raise WarehouseError(
+                f"marts.{mart}.{name} is {kind}, and what was published of it is {known[name]}, which is kept as it "
+                "was certified; give the column of the new type another name"
+            )
         if name not in known:
             connection.execute(
                 sql.SQL("alter table {} add column {} {}").format(table, sql.Identifier(name), sql.SQL(kind))

@@ -39,7 +39,8 @@ where d.refobjid = %s::regclass and d.classid = 'pg_rewrite'::regclass and c.oid
 def widen_columns(connection: psycopg.Connection[Any], contract: Contract) -> None:
     """Give the columns of a dataset's table, and of all its partitions, the types of the contract.
 
-    Views of dbt's staging read them and are dropped; the next run builds them again, as after any change of theirs.
+    Views of dbt's staging read them and are dropped; the next run builds them again, as after any change of theirs, and
+    looks whether its tables are still of the types that come to them.
 
     Raises:
         WarehouseError: when values would be lost, or somebody else's view is in the way; nothing is changed then.
@@ -94,4 +95,4 @@ def _drop_staging(connection: psycopg.Connection[Any], table: str, fields: list[
         )
     for view in views:
         connection.execute(sql.SQL("drop view {}").format(sql.Identifier(*view)))
-    connection.execute("delete from governance.built_parts where part = 'staging'")
+    connection.execute("delete from governance.built_parts where part in ('staging', 'marts')")
