@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from voiceai_assets.automation.retention import LandedFile, Retirement, limit, to_retire
 from voiceai_assets.lake.account import LakeDay
 from voiceai_assets.lake.erasure import connected, lake_days
-from voiceai_assets.lake.inbox import IndexedFile
+from voiceai_assets.lake.inbox import IndexedFile, left_aside
 from voiceai_assets.lake.texts import drop_texts
 from voiceai_assets.pipeline import Pipeline, is_booked
 from voiceai_assets.privacy.pseudonyms import Pseudonymiser
@@ -31,6 +31,8 @@ class Plan:
         files: landed files, and old ones that must stay.
         copies: safety copies in HOME/replaced.
         texts: days of the lake whose texts have not been taken out yet.
+        unread: what to say of each file that waits for another name or for leave to read it: of which days it is nobody
+            knows, so it stays, however old it is.
     """
 
     landing_from: str | None
@@ -38,6 +40,7 @@ class Plan:
     files: Retirement = field(default_factory=Retirement)
     copies: tuple[str, ...] = ()
     texts: tuple[LakeDay, ...] = ()
+    unread: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.files.gone) + len(self.copies) + len(self.texts)
@@ -53,7 +56,8 @@ def plan(pipeline: Pipeline) -> Plan:
     if landing_from is not None:
         pipeline.look_into_landing()
         files = to_retire(_landed(pipeline), landing_from)
-        found = replace(found, files=files, copies=tuple(_old_copies(pipeline, landing_from)))
+        unread = tuple(left_aside(settings.landing))
+        found = replace(found, files=files, copies=tuple(_old_copies(pipeline, landing_from)), unread=unread)
     if texts_from is not None:
         found = replace(found, texts=tuple(_with_texts(pipeline, texts_from)))
     return found

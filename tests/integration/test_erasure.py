@@ -529,9 +529,12 @@ def test_what_was_never_loaded_is_not_deleted(world: World) -> None:
     other = recent(KEPT + 9)
     world.land("unloaded.jsonl", session("x", f"{other}T10:00"))
     world.land(f"a-{old}.jsonl", session("old-1", f"{old}T10:00", turns=9))
+    (world.landing / "calls of 0788123456.jsonl").write_text("{}")
     with_limits(world, keep_landing_days=KEPT)
     status, words = retain(world)
     assert status == 0
+    assert "never read, and stays: canonical/calls of" in words
+    assert "0788123456" not in words
     assert (world.landing / "unloaded.jsonl").exists()
     assert (world.landing / f"b-{old}.jsonl").exists(), "the day cannot be made again without it"
     assert "canonical/unloaded.jsonl: not loaded as it lies there" in words

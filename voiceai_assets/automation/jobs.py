@@ -90,6 +90,8 @@ def retention_job() -> dg.JobDefinition:
         chosen = retention.plan(pipeline.pipeline)
         for path, why in chosen.files.kept.items():
             context.log.warning(f"{path} is old and stays: {why}")
+        for problem in chosen.unread:
+            context.log.warning(f"never read, and stays: {problem}")
         failed = retention.carry_out(pipeline.pipeline, chosen, lambda what: context.log.info(f"kept too long: {what}"))
         if failed:
             raise dg.Failure(f"{len(failed)} thing(s) are older than kept and could not be removed: {failed}")

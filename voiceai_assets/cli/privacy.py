@@ -154,6 +154,8 @@ def _print_plan(chosen: retention.Plan, console: Console) -> None:
         console.print(f"[yellow]old, and stays:[/] {escape(path)}: {escape(why)}")
     if len(chosen.files.kept) > _SHOWN:
         console.print(f"... and {len(chosen.files.kept) - _SHOWN:,} more old files that stay")
+    for problem in chosen.unread:
+        console.print(f"[yellow]never read, and stays:[/] {escape(problem)}")
 
 
 def print_late_files(pipeline: Pipeline, console: Console) -> None:
