@@ -81,11 +81,12 @@ def _asked_for(contract: Contract) -> set[str]:
 def copy_rows(connection: psycopg.Connection[Any], place: LakeDay, table: sql.Composable, *, freeze: bool) -> None:
     """Append the rows of a day of the lake to a table of the contract's shape."""
     contract = DATASETS[place.dataset]
-    filled = _filled_columns(place.rows) | {contract.day_column}
+    footer = pq.read_metadata(place.rows)
+    filled = _filled_columns(footer) | {contract.day_column}
     fields = [f for f in contract.columns if f.name in filled]
     # a day of the lake may be older than a contract whose type was widened, and eight bytes of a whole number would be
     # taken for those of a fraction
-    same = _same_everywhere(place.rows)
+    same = _same_everywhere(footer)
     sent = [f for f in fields if f.name not in same]
     columns = ", ".join(f"CAST({quoted(f.name)} AS {f.kind.duckdb}) AS {quoted(f.name)}" for f in sent)
     query = f"SELECT {columns} FROM {from_parquet(place.rows)}"
@@ -211,20 +212,17 @@ def _defaults(
     connection.execute(alter.format(table, sql.SQL(", ").join(drop_them)))
 
 
-def _same_everywhere(path: Path) -> dict[str, str | date]:
-    """Texts and dates that are the same in all rows of a large day, from the footer: load, source, file and the like.
+def _same_everywhere(footer: pq.FileMetaData) -> dict[str, str | date]:
+    """Texts and dates that are the same in all rows of a large day: load, source, file and the like.
 
     PostgreSQL takes them from its own catalogue four times as fast as from the stream. Of a small day it would lose
     more time with the catalogue.
     """
-    footer = pq.read_metadata(path)
     if footer.num_rows < _LARGE_DAY:
         return {}
     found: dict[str, set[str | date | None]] = {}
-    for group in range(footer.num_row_groups):
-        for index in range(footer.num_columns):
-            column = footer.row_group(group).column(index)
-            found.setdefault(column.path_in_schema, set()).update(_bounds(column))
+    for column in _chunks(footer):
+        found.setdefault(column.path_in_schema, set()).update(_bounds(column))
     return {name: value for name, (value, *more) in found.items() if not more and value is not None}
 
 
@@ -238,14 +236,17 @@ def _bounds(column: pq.ColumnChunkMetaData) -> tuple[str | date | None, ...]:
     return both if is_plain else (None,)
 
 
-def _filled_columns(path: Path) -> set[str]:
-    """Columns of a Parquet file that hold anything, from its footer: few emitters send all sixty; nulls cost too."""
-    footer = pq.read_metadata(path)
+def _filled_columns(footer: pq.FileMetaData) -> set[str]:
+    """Columns of a Parquet file that hold anything: few emitters send all sixty, and nulls cost too."""
     filled: set[str] = set()
-    for group in range(footer.num_row_groups):
-        for index in range(footer.num_columns):
-            column = footer.row_group(group).column(index)
-            statistics = column.statistics
-            if statistics is None or statistics.null_count is None or statistics.null_count < column.num_values:
-                filled.add(column.path_in_schema.split(".")[0])
+    for column in _chunks(footer):
+        statistics = column.statistics
+        if statistics is None or statistics.null_count is None or statistics.null_count < column.num_values:
+            filled.add(column.path_in_schema.split(".")[0])
     return filled
+
+
+def _chunks(footer: pq.FileMetaData) -> Iterator[pq.ColumnChunkMetaData]:
+    """Each column of each row group."""
+    for group in range(footer.num_row_groups):
+        yield from map(footer.row_group(group).column, range(footer.num_columns))
