@@ -8,8 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from tests.integration.world import with_log_scores
+from voiceai_assets.cli import landing
 
 pytestmark = pytest.mark.skipif("TEST_DATABASE_URL" in os.environ, reason="uses a home with its own embedded server")
 
@@ -94,6 +96,35 @@ def test_a_server_that_is_not_there_is_named(home: Path) -> None:
     assert result.returncode == 1
     assert "VOICEAI_DATABASE_URL" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_what_would_never_be_read_is_not_landed(home: Path, tmp_path: Path) -> None:
+    half, pipe, folder = tmp_path / "calls.jsonl.tmp", tmp_path / "pipe.jsonl", tmp_path / "folder"
+    half.write_text("{}\n")
+    os.mkfifo(pipe)
+    (folder / ".hidden").mkdir(parents=True)
+    (folder / ".hidden" / "calls.jsonl").write_text("{}\n")
+    for what, words in {
+        half: "hidden and half-written files are never read",
+        pipe: "does not exist, or is no file and no folder",
+        folder: "there is no file in it",
+    }.items():
+        result = voiceai(home, "land", str(what))
+        assert result.returncode == (0 if what is folder else 1)
+        assert words in " ".join((result.stdout + result.stderr).split())
+        assert not [path for path in home.rglob("*calls*") if path.is_file()]
+
+
+def test_a_copy_that_is_stopped_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(_source: Path, draft: Path) -> None:
+        draft.write_text("half")
+        raise KeyboardInterrupt
+
+    (tmp_path / "calls.jsonl").write_text("{}\n")
+    monkeypatch.setattr(landing.shutil, "copy2", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        landing._copy([(tmp_path / "calls.jsonl", tmp_path / "landing" / "calls.jsonl")], Console())
+    assert not list((tmp_path / "landing").iterdir())
 
 
 def test_a_file_that_nobody_reads_is_reported(home: Path, tmp_path: Path) -> None:

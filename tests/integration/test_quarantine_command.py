@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.integration.test_command_line import voiceai
@@ -81,10 +83,15 @@ def test_what_cannot_be_mended_record_by_record_is_said_and_changes_nothing(worl
     path = world.settings.landing / "converza" / f"calls-{DAY}.json"
     path.parent.mkdir(parents=True)
     path.write_text('[{"call_id": "c", "transcript_text": "Agent: Hi"}]')
+    turn = {"session_id": "a", "turn_number": "one", "timestamp": f"{DAY}T10:00:00"}
+    pq.write_table(pa.Table.from_pylist([turn]), world.landing / "calls.parquet")
     world.look()
-    world.run(world.pipeline.files()[0].home_day or "")
+    for day in sorted({day for file in world.pipeline.files() for day in file.days}):
+        world.run(day)
     before = path.read_bytes()
-    assert voiceai(home, "quarantine", "--export", str(out)).returncode == 0
+    exported = voiceai(home, "quarantine", "--export", str(out))
+    assert exported.returncode == 0
+    assert "not exported: 1 record(s) of canonical/calls.parquet" in " ".join(exported.stdout.split())
     assert [record["record"] for record in _exported(out)] == ['{"call_id": "c", "transcript_text": "Agent: Hi"}'], (
         "once, though it is refused as a call and as a turn: of two copies one correction would undo the other"
     )

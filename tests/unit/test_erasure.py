@@ -20,6 +20,7 @@ import pytest
 from voiceai_assets.automation.retention import LandedFile, limit, to_retire
 from voiceai_assets.checks.suites import all_suites
 from voiceai_assets.contracts import DATASETS
+from voiceai_assets.lake import mending
 from voiceai_assets.lake.account import DayLoad, LakeDay, with_erasures
 from voiceai_assets.lake.erasure import (
     Claim,
@@ -32,7 +33,7 @@ from voiceai_assets.lake.erasure import (
     sessions_of,
 )
 from voiceai_assets.lake.inbox import index_files, scan
-from voiceai_assets.lake.mending import CannotMendError, remove
+from voiceai_assets.lake.mending import CannotMendError, mend, remove
 from voiceai_assets.lake.people import PEOPLE, session_fields
 from voiceai_assets.lake.refine import Refinery
 from voiceai_assets.lake.texts import KEPT_CODES, KEPT_MEMBERS, documents, text_fields, without_texts
@@ -227,6 +228,29 @@ def test_removed_lines_leave_the_bytes_of_the_others(tmp_path: Path, name: str) 
     assert [p.name for p in tmp_path.iterdir()] == [name], "no copy is kept"
 
 
+@pytest.mark.parametrize("name", ["x.jsonl", "x.jsonl.gz", "x.csv"])
+@pytest.mark.parametrize("gone", [1, 2, 3])
+def test_where_carriage_returns_end_lines_only_the_wanted_ones_go(tmp_path: Path, name: str, gone: int) -> None:
+    path = tmp_path / name
+    records = [b"1,x", b"2,y", b"3,z"] if name == "x.csv" else [b'{"a": 1}', b'{"a": 2}', b'{"a": 3}']
+    content = b"".join(record + b"\r" for record in ([b"a,b"] if name == "x.csv" else []) + records)
+    path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    assert remove(path, {gone + (name == "x.csv")})
+    left = gzip.decompress(path.read_bytes()) if name.endswith(".gz") else path.read_bytes()
+    assert left.splitlines()[-2:] == [record for n, record in enumerate(records, start=1) if n != gone]
+
+
+def test_a_file_that_would_lose_other_records_is_left_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path / "x.jsonl", lines(turn("a"), turn("b"), turn("c")))
+    before = path.read_bytes()
+    monkeypatch.setattr(mending, "_mended", lambda *_: iter([b"{}\n"]))
+    for change in (lambda: remove(path, {1}), lambda: mend(path, {1: "{}"}, tmp_path / "kept" / "x")):
+        with pytest.raises(CannotMendError, match=r"x.jsonl would hold 1 records instead of [23]; it was not changed"):
+            change()
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["x.jsonl"]
+
+
 def test_removed_csv_records_may_span_lines(tmp_path: Path) -> None:
     path = written(tmp_path / "x.csv", 'a,b\n"one\ntwo",1\nx,2\n"y\n",3\n')
     assert remove(path, {2, 5})
@@ -315,13 +339,16 @@ def test_an_identifier_is_found_in_every_kind_of_file(tmp_path: Path) -> None:
     written(tmp_path / "escaped.json", json.dumps({"who": 'o"neil'}))
     written(tmp_path / "calls-U1303-a.mp3", b"ID3")
     written(tmp_path / "broken.jsonl.gz", gzip.compress(os.urandom(100_000))[:-50_000])
-    written(tmp_path / "others.jsonl", lines(turn("U13031", "U1303-b"), turn("7", "7")))
+    written(tmp_path / "others.jsonl", lines(turn("U13031", "U1303-b"), turn("7", "7"), turn("nU1303")))
+    for name, before in {"newline": "\n", "tab": "\t", "plus": "\u200b"}.items():
+        written(tmp_path / f"after a {name}.jsonl", json.dumps({"text": f"call{before}U1303"}))
     found = search(tmp_path, needles)
     assert {path: how.split(":")[0] for path, how in found.items()} == {
         ".hidden.part": "in its content",
         "a/x.jsonl.gz": "in its content",
         "y.parquet": "in its content",
         "escaped.json": "in its content",
+        **{f"after a {name}.jsonl": "in its content" for name in ("newline", "tab", "plus")},
         "calls-U1303-a.mp3": "in its name",
         "broken.jsonl.gz": "not searched to its end",
     }
@@ -330,6 +357,7 @@ def test_an_identifier_is_found_in_every_kind_of_file(tmp_path: Path) -> None:
 def test_identifiers_are_taken_out_of_texts_and_documents() -> None:
     needles = Needles(["U1303", "12345678"])
     assert needles.scrubbed("canonical/U1303.csv of U1303-b") == "canonical/[ERASED].csv of U1303-b"
+    assert needles.scrubbed(r'{"half": "call\nU1303, \u200b12345678') == r'{"half": "call\n[ERASED], \u200b[ERASED]'
     nested = json.dumps({"sample": [["U1303", 12345678, True, None]], "event": json.dumps({"path": "x/U1303"})})
     assert json.loads(needles.scrubbed(nested)) == {
         "sample": [["[ERASED]", "[ERASED]", True, None]],

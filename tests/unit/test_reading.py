@@ -49,6 +49,11 @@ def row_of(tmp_path: Path, timezone: str = "UTC", **fields: Any) -> dict[str, An
     return rows_of(tmp_path, json.dumps({**GOOD, **fields}).encode() + b"\n", timezone)[0]
 
 
+@pytest.mark.parametrize("user", ["\t0788123456", "0788123456\n", "\u00a0 0788123456\r\n"])
+def test_white_space_around_a_person_makes_nobody_else_of_them(tmp_path: Path, user: str) -> None:
+    assert row_of(tmp_path, user_id=user)["user_id"] == "0788123456"
+
+
 # -- lines -----------------------------------------------------------------------------------------------------------
 
 

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from voiceai_assets.adapters import ADAPTERS
-from voiceai_assets.lake.inbox import sha256_of
+from voiceai_assets.lake.inbox import is_left_out, sha256_of
 from voiceai_assets.lake.naming import landing_name
 from voiceai_assets.partitions import first_day, remember_first_day, today
 from voiceai_assets.pipeline import Pipeline
@@ -23,11 +23,16 @@ def land_files(pipeline: Pipeline, paths: list[Path], adapter: str, console: Con
     if adapter not in ADAPTERS:
         errors.print(f"[red]error:[/] no adapter {adapter!r}; there is {', '.join(sorted(ADAPTERS))}")
         return 1
-    if missing := [path for path in paths if not path.exists()]:
-        errors.print(f"[red]error:[/] {', '.join(map(str, missing))} does not exist")
+    if missing := [path for path in paths if not (path.is_file() or path.is_dir())]:
+        errors.print(f"[red]error:[/] {', '.join(map(str, missing))} does not exist, or is no file and no folder")
         return 1
+    folder = pipeline.settings.landing / adapter
     with pipeline.held_key() as pseudonymise:
-        plan = list(_plan(paths, pipeline.settings.landing / adapter, pseudonymise))
+        plan = list(_plan(paths, folder, pseudonymise))
+    if unfinished := [source for source, goal in plan if any(map(is_left_out, goal.relative_to(folder).parts))]:
+        names = ", ".join(map(str, unfinished[:5]))
+        errors.print(f"[red]error:[/] {names}: hidden and half-written files are never read; give other names")
+        return 1
     clashes = _clashes(plan)
     if clashes:
         errors.print(f"[red]error:[/] several files would land under one name: {', '.join(sorted(clashes)[:5])}")
@@ -42,7 +47,7 @@ def land_files(pipeline: Pipeline, paths: list[Path], adapter: str, console: Con
     days = sorted({day for file in found.fresh for day in file.days})
     records = sum(file.records for file in found.fresh)
     if not found.fresh:
-        console.print(f"nothing new: all {len(plan)} file(s) had landed before")
+        console.print(f"nothing new: all {len(plan)} file(s) had landed before" if plan else "there is no file in it")
         return 0
     console.print(f"landed {len(found.fresh)} file(s), {records:,} records, {len(days)} day(s)")
     start, end = first_day(pipeline.settings).isoformat(), today(pipeline.settings).isoformat()
@@ -60,10 +65,14 @@ def _plan(paths: Iterable[Path], target: Path, pseudonymise: Pseudonymiser) -> I
     """Each file and where it goes; what is somebody's in a name does not go with it."""
     for path in paths:
         if path.is_dir():
-            for file in sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith(".")):
+            for file in sorted(p for p in path.rglob("*") if p.is_file() and not _is_hidden(p.relative_to(path))):
                 yield file, target / landing_name(file.relative_to(path).as_posix(), pseudonymise)
         else:
             yield path, target / landing_name(path.name, pseudonymise)
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
 
 
 def _clashes(plan: list[tuple[Path, Path]]) -> set[str]:
@@ -82,8 +91,11 @@ def _copy(plan: list[tuple[Path, Path]], console: Console) -> None:
             if not _is_same(source, goal):
                 goal.parent.mkdir(parents=True, exist_ok=True)
                 draft = goal.with_name(f".{goal.name}.landing")
-                shutil.copy2(source, draft)
-                draft.replace(goal)
+                try:
+                    shutil.copy2(source, draft)
+                    draft.replace(goal)
+                finally:
+                    draft.unlink(missing_ok=True)
             progress.advance(task, size)
 
 

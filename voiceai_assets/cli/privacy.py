@@ -30,8 +30,12 @@ def erase(
     if not identifier:
         errors.print("[red]error:[/] --user is empty; name the ID as the source writes it")
         return 1
-    with _bar(console) as listen:
-        chosen = erasing.plan(pipeline, identifier, listen)
+    try:
+        with _bar(console) as listen:
+            chosen = erasing.plan(pipeline, identifier, listen)
+    except OSError as error:  # whoever must see everything stops at what is closed to us
+        errors.print(f"[red]error:[/] landing cannot be searched whole: {_shown(error.strerror or str(error))}")
+        return 1
     _describe(chosen, console)
     report = erasing.Report()
     if not chosen.is_empty:

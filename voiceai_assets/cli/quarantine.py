@@ -62,11 +62,15 @@ def export(pipeline: Pipeline, records: list[dict[str, Any]], target: Path, cons
     for record in records:
         by_file.setdefault(record["file"], []).append(record)
     written = 0
+    unread: Counter[str] = Counter()
     draft = target.with_name(f".{target.name}.part")
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
         for file, found in by_file.items():
             path = pipeline.settings.landing / file
-            texts = texts_of(path, {record["line"] for record in found}) if path.exists() else {}
+            lines = {record["line"] for record in found}
+            texts = texts_of(path, lines) if path.exists() else {}
+            if missed := len(lines - texts.keys()):
+                unread[file] = missed
             for record in found:
                 # once: a call may be refused as a call and as each of its turns, and of two corrections one is lost
                 if (text := texts.pop(record["line"], None)) is not None:
@@ -75,6 +79,11 @@ def export(pipeline: Pipeline, records: list[dict[str, Any]], target: Path, cons
                     written += 1
     draft.replace(target)
     console.print(f"{written:,} record(s) in {target}, as they arrived: [yellow]they may hold personal data[/]")
+    for file, missed in unread.items():
+        console.print(
+            f"[yellow]not exported:[/] {missed:,} record(s) of {escape(file)}: it is gone, has changed, or is of a "
+            "format whose records are not replaced singly; land it again, corrected"
+        )
     console.print(f'correct "record" in each line (empty removes it), then: voiceai quarantine --mend {target}')
     return 0
 

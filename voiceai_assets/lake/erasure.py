@@ -37,7 +37,7 @@ from voiceai_assets.lake.people import (
     sessions_sql,
 )
 from voiceai_assets.lake.reading import Block, UnreadableFileError, read_blocks
-from voiceai_assets.lake.reading.block import literal
+from voiceai_assets.lake.reading.block import literal, trimmed
 from voiceai_assets.lake.reading.bytes import DamagedError, whole_lines
 from voiceai_assets.lake.refine import MEMORY_LIMIT
 from voiceai_assets.lake.typing import columns_in
@@ -228,7 +228,7 @@ def _people_sql(table: Table, block: Block, *, is_first: bool) -> str:
 WITH source AS MATERIALIZED (
   SELECT line, {block.text_sql()} AS text, {block.record_sql(wanted, set(table.json) & wanted)} AS s FROM block
 ), items AS (SELECT line, s{item} FROM source WHERE s IS NOT NULL)
-SELECT line, nullif(trim({person}), '') AS person, unnest({sessions}) AS session, {nothing} AS text
+SELECT line, {trimmed(person)} AS person, unnest({sessions}) AS session, {nothing} AS text
 FROM items WHERE coalesce({table.where}, false) {unread}"""
 
 

@@ -101,6 +101,11 @@ class IndexedFile:
         return day in self.rows.get(dataset, {}) or (dataset in self.rows and self.home_day == day)
 
 
+def is_left_out(name: str) -> bool:
+    """Whether a file or folder of this name is hidden, or not written to its end."""
+    return name.startswith(".") or name.endswith(UNFINISHED)
+
+
 def scan(landing: Path, closed: list[str] | None = None) -> Iterator[FileStat]:
     """Every finished file below landing, as ``adapter/…/name``; links are not followed, hidden files are left out.
 
@@ -123,7 +128,7 @@ def scan(landing: Path, closed: list[str] | None = None) -> Iterator[FileStat]:
             _leave(f"{folder.relative_to(landing).as_posix()}/", closed, error)
             continue
         for entry in entries:
-            if entry.name.startswith(".") or entry.name.endswith(UNFINISHED) or entry.is_symlink():
+            if is_left_out(entry.name) or entry.is_symlink():
                 continue
             if not is_utf8(entry.name):
                 name = Path(entry.path).relative_to(landing).as_posix() + "/" * entry.is_dir()

@@ -20,10 +20,11 @@ import pyarrow.parquet as pq
 
 from voiceai_assets.adapters.base import COMPRESSIONS, FORMATS, split_name
 from voiceai_assets.lake.reading import read_blocks
-from voiceai_assets.lake.reading.bytes import UTF16_BOMS
+from voiceai_assets.lake.reading.bytes import UTF16_BOMS, has_returns_alone
 from voiceai_assets.lake.reading.documents import items_of
 
 MENDABLE = ("lines", "csv")
+_PIECE = 2**20  # bytes
 
 
 class CannotMendError(ValueError):
@@ -54,7 +55,8 @@ def mend(path: Path, records: Mapping[int, str], kept: Path) -> None:
         kept: where the old file is moved to.
 
     Raises:
-        CannotMendError: for another format, for UTF-16, and for a line on which no record begins.
+        CannotMendError: for another format, for UTF-16, for a line on which no record begins, and for a correction
+            that is no record, or several.
     """
     _, ending = split_name(path.name)
     if FORMATS.get(ending) not in MENDABLE:
@@ -64,9 +66,11 @@ def mend(path: Path, records: Mapping[int, str], kept: Path) -> None:
         raise CannotMendError(f"{path.name}: no record begins on line {', '.join(map(str, absent))}")
 
     def write(draft: Path) -> None:
-        with _opened(path, "rb") as source, _opened(draft, "wb", like=path) as target:
-            for piece in _mended(source, records, {line: text.count("\n") + 1 for line, text in old.items()}):
+        with _opened(path, "rb") as source, _opened(draft, "wb") as target:
+            spans = {line: text.count("\n") + 1 for line, text in old.items()}
+            for piece in _mended(_lines(path, source), records, spans):
                 target.write(piece)
+        _expect(path, draft, _count(path) - sum(not record for record in records.values()))
         kept.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(path, kept)
 
@@ -76,14 +80,15 @@ def mend(path: Path, records: Mapping[int, str], kept: Path) -> None:
 def remove(path: Path, lines: Collection[int]) -> bool:
     """Take the records that begin on these lines out of a file for good; no copy is kept. Atomic, like ``mend``.
 
-    All other records keep their bytes (a UTF-16 file becomes UTF-8). A file without any other record is deleted.
+    All other records keep their bytes (a UTF-16 file becomes UTF-8, carriage returns that end lines become newlines). A
+    file without any other record is deleted.
 
     Returns:
         Whether there still is a file.
 
     Raises:
         CannotMendError: when the file breaks off. What is missing cannot be searched, and a rewritten file would look
-            whole, so its day would no longer be blocked.
+            whole, so its day would no longer be blocked. Or when other records would be lost, or these would stay.
     """
     _, ending = split_name(path.name)
     kind = FORMATS[ending]
@@ -97,13 +102,13 @@ def remove(path: Path, lines: Collection[int]) -> bool:
     def write(draft: Path) -> None:
         if kind == "parquet":
             _write_other_rows(path, draft, lines)
-            return
-        with _opened(path, "rb") as source, _opened(draft, "wb", like=path) as target:
-            if kind == "document":
-                target.write(_other_items(source.read(), lines))
-                return
-            for piece in _mended(_in_utf8(source), dict.fromkeys(lines, ""), spans):
-                target.write(piece)
+        else:
+            with _opened(path, "rb") as source, _opened(draft, "wb") as target:
+                if kind == "document":
+                    target.write(_other_items(source.read(), lines))
+                else:
+                    target.writelines(_mended(_lines(path, _in_utf8(source)), dict.fromkeys(lines, ""), spans))
+        _expect(path, draft, total - len(spans))
 
     _rewrite(path, write)
     return True
@@ -126,6 +131,16 @@ def _survey(path: Path, lines: frozenset[int]) -> tuple[dict[int, int], int]:
         if block.is_damaged:
             raise CannotMendError(f"{path.name} is a damaged archive; {_LAND_AGAIN}")
     return spans, total
+
+
+def _expect(path: Path, draft: Path, records: int) -> None:
+    """Read what was written before anybody else can: whatever we misunderstood, nobody's records are lost for it."""
+    if (found := _count(draft)) != records:
+        raise CannotMendError(f"{path.name} would hold {found:,} records instead of {records:,}; it was not changed")
+
+
+def _count(path: Path) -> int:
+    return sum(block.rows.num_rows for block in read_blocks(path))
 
 
 _LAND_AGAIN = "fetch it again from its source or delete it, then run the command again"
@@ -171,7 +186,7 @@ def _in_utf8(source: BinaryIO) -> BinaryIO:
 
 
 def _rewrite(path: Path, write: Callable[[Path], None]) -> None:
-    draft = path.with_name(f".{path.name}.mending")
+    draft = path.with_name(f".mending-{path.name}")  # its ending says how it is read
     try:
         write(draft)
         shutil.copymode(path, draft)
@@ -180,9 +195,22 @@ def _rewrite(path: Path, write: Callable[[Path], None]) -> None:
         draft.unlink(missing_ok=True)
 
 
-def _mended(source: BinaryIO, records: Mapping[int, str], spans: Mapping[int, int]) -> Iterator[bytes]:
+def _lines(path: Path, source: BinaryIO) -> Iterator[bytes]:
+    """Lines of a file's content, as its reader counts them."""
+    if not has_returns_alone(path):
+        yield from source
+        return
+    rest = b""
+    while piece := source.read(_PIECE):
+        *lines, rest = (rest + piece).split(b"\r")
+        yield from (line + b"\n" for line in lines)
+    if rest:
+        yield rest
+
+
+def _mended(lines: Iterator[bytes], records: Mapping[int, str], spans: Mapping[int, int]) -> Iterator[bytes]:
     skip = 0
-    for number, line in enumerate(source, start=1):
+    for number, line in enumerate(lines, start=1):
         if number == 1 and line.startswith(UTF16_BOMS):
             raise CannotMendError("a UTF-16 file is not mended record by record; land it again as UTF-8")
         if number in records:
@@ -195,8 +223,8 @@ def _mended(source: BinaryIO, records: Mapping[int, str], spans: Mapping[int, in
             yield line
 
 
-def _opened(path: Path, mode: str, like: Path | None = None) -> BinaryIO:
-    compression = COMPRESSIONS.get((like or path).suffix.lower())
+def _opened(path: Path, mode: str) -> BinaryIO:
+    compression = COMPRESSIONS.get(path.suffix.lower())
     if compression is None:
         return cast("BinaryIO", path.open(mode))
     if mode == "wb":

@@ -13,7 +13,7 @@ import duckdb
 
 from voiceai_assets.contracts import DATASETS
 from voiceai_assets.contracts.fields import Contract, Kind
-from voiceai_assets.lake.reading.block import quoted
+from voiceai_assets.lake.reading.block import quoted, trimmed
 from voiceai_assets.privacy.tombstones import Tombstones
 
 #: Records of these are part of the session, so whom they name is whose session it is. An application or an event only
@@ -43,7 +43,7 @@ def names_people(contract: Contract) -> bool:
 
 def sessions_sql(contract: Contract, value: Callable[[str], str]) -> str:
     """List of the sessions that a row names; ``value`` gives the expression of a field."""
-    fields = [f"nullif(trim({value(name)}), '')" for name in session_fields(contract)]
+    fields = [trimmed(value(name)) for name in session_fields(contract)]
     documents = [f"json_extract_string({value(name)}, '$.session_id')" for name in session_documents(contract)]
     return f"[{', '.join([*fields, *documents]) or 'CAST(NULL AS VARCHAR)'}]"
 

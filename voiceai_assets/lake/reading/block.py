@@ -114,6 +114,14 @@ def _member(column: str | None, kind: str) -> str:
     return column
 
 
+def trimmed(text: str) -> str:
+    """DuckDB: a text without white space around it, null where nothing is left; ``trim`` alone takes blanks only."""
+    return f"nullif(trim({text}, {_WHITE}), '')"
+
+
+_WHITE = " || ".join(f"chr({ord(character)})" for character in " \t\n\v\f\r\u00a0")
+
+
 def literal(text: str) -> str:
     """A text as SQL literal."""
     return "'" + text.replace("'", "''") + "'"

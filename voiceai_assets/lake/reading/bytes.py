@@ -65,12 +65,25 @@ def whole_lines(path: Path, share: int = 1) -> Iterator[bytes]:
         yield rest
 
 
+def has_returns_alone(path: Path) -> bool:
+    """Whether a file's lines end with carriage returns and nothing else, by its beginning.
+
+    Raises:
+        DamagedError: where its archive is none.
+    """
+    return _are_returns_alone(next(_pieces(path, BLOCK_BYTES), b""))
+
+
+def _are_returns_alone(piece: bytes) -> bool:
+    return b"\n" not in piece and b"\r" in piece
+
+
 def _with_newlines(pieces: Iterator[bytes]) -> Iterator[bytes]:
     """The same, with newlines where a file has only carriage returns: all of it would pass for one line."""
     has_none = None
     for piece in pieces:
         if has_none is None:
-            has_none = b"\n" not in piece and b"\r" in piece
+            has_none = _are_returns_alone(piece)
         yield piece.replace(b"\r", b"\n") if has_none else piece
 
 
