@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from voiceai_assets.adapters.base import Adapter, Table
+from voiceai_assets.lake.companions import read_days
 from voiceai_assets.lake.reading import read_blocks
 from voiceai_assets.lake.typing import known_columns, typed_rows_sql
 
@@ -61,16 +61,11 @@ def _book(into: Read, row: dict[str, Any]) -> None:
 
 
 def _lookup(adapter: Adapter, path: Path, table: Table, db: duckdb.DuckDBPyConnection) -> str | None:
+    """The product's own table of days; which files say them is asked here, as no landing folder names the adapter."""
     if table.day_of is None:
         return None
-    key, day = table.day_of.key, table.day_of.date
-    db.execute("CREATE OR REPLACE TEMP TABLE days (key VARCHAR, day DATE)")
-    for other in sorted(p for p in path.parent.iterdir() if fnmatch(p.name.split(".")[0], table.day_of.files)):
-        for block in read_blocks(other):
-            db.register("other", block.rows)
-            db.execute(
-                f"INSERT INTO days SELECT trim(s.{key}), CAST(left(s.{day}, 10) AS DATE) "
-                f"FROM (SELECT {block.record_sql([key, day])} AS s FROM other)"
-            )
-            db.unregister("other")
-    return "days"
+    files = table.day_of.files
+    beside = [p for p in sorted(path.parent.iterdir()) if any(t.files == files for t in adapter.tables_of(p.name))]
+    name = f"days_of_{table.contract.dataset}"
+    read_days(beside, table.day_of, name, db)
+    return name

@@ -32,7 +32,7 @@ class DayOf:
     """Another file in the same folder that says which day a row belongs to.
 
     Attributes:
-        files: pattern of that file's name.
+        files: the pattern of that file's table; what is not read as that table says no days.
         key: its column that is looked up.
         date: its column with the day (a date or an RFC 3339 time).
         by: expression over ``s`` that gives the key of a row.

@@ -16,7 +16,8 @@ _BARE_DATE = r"^\s*\d{4}-\d{2}-\d{2}\s*$"
 
 #: The dates of turns and sessions were drawn apart from one another (2025-01-01 to 2025-04-30 each), so the session's
 #: date decides: else the turns of one session would lie on many days and no day would hold a whole session.
-_DAY_OF_SESSION = DayOf(files="voice_sessions*", key="session_id", date="created_at", by="trim(s.session_id)")
+_SESSION_FILES = "*voice_sessions*"
+_DAY_OF_SESSION = DayOf(files=_SESSION_FILES, key="session_id", date="created_at", by="trim(s.session_id)")
 
 
 def _instant(column: str) -> str:
@@ -63,7 +64,7 @@ _TURNS = Table(
 )
 
 _SESSIONS = Table(
-    files="*voice_sessions*",
+    files=_SESSION_FILES,
     contract=SESSIONS,
     mapping={
         "session_id": "s.session_id",

@@ -6,20 +6,23 @@ Belongs here: finding and reading them. Does not belong here: what is done with 
 from __future__ import annotations
 
 import hashlib
-from fnmatch import fnmatch
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 import duckdb
 
 from voiceai_assets.adapters import tables_for
-from voiceai_assets.adapters.base import Table, split_name
+from voiceai_assets.adapters.base import DayOf, Table
 from voiceai_assets.lake.reading import UnreadableFileError, read_blocks
 from voiceai_assets.lake.reading.block import quoted
 from voiceai_assets.lake.typing import date_sql
 
 
 def companions_of(landing: Path, path: str) -> list[str]:
-    """Paths below landing of the files that a file's days depend on."""
+    """Paths below landing of the files that a file's days depend on: those that are read as the table it names.
+
+    Hidden files are none: tools leave them beside the others, and nobody reads them.
+    """
     patterns = {table.day_of.files for table in tables_for(path) if table.day_of}
     folder = PurePosixPath(path).parent
     if not patterns:
@@ -27,10 +30,10 @@ def companions_of(landing: Path, path: str) -> list[str]:
     return sorted(
         (folder / other.name).as_posix()
         for other in (landing / folder).iterdir()
-        if other.is_file()
+        if not other.name.startswith(".")
+        and any(table.files in patterns for table in tables_for((folder / other.name).as_posix()))
+        and other.is_file()
         and not other.is_symlink()
-        and tables_for((folder / other.name).as_posix())
-        and any(fnmatch(split_name(other.name)[0], pattern) for pattern in patterns)
     )
 
 
@@ -46,24 +49,28 @@ def lookup_table(landing: Path, path: str, table: Table, db: duckdb.DuckDBPyConn
     name = "days_" + hashlib.sha256(repr((stats, table.day_of)).encode()).hexdigest()[:16]
     if db.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = ?", [name]).fetchall() == [(1,)]:
         return name
-    found = f"{name}_found"
-    db.execute(f"CREATE OR REPLACE TEMP TABLE {found} (key VARCHAR, day DATE)")
-    for companion in paths:
-        _read(landing / companion, table, found, db)
-    db.execute(f"CREATE TEMP TABLE {name} AS SELECT key, min(day) AS day FROM {found} GROUP BY key")
-    db.execute(f"DROP TABLE {found}")
+    read_days([landing / companion for companion in paths], table.day_of, name, db)
     return name
 
 
-def _read(path: Path, table: Table, target: str, db: duckdb.DuckDBPyConnection) -> None:
-    assert table.day_of is not None
-    key, day = table.day_of.key, date_sql(f"left(trim(s.{quoted(table.day_of.date)}), 10)")
+def read_days(paths: Iterable[Path], day_of: DayOf, name: str, db: duckdb.DuckDBPyConnection) -> None:
+    """Make the temporary table ``(key, day)`` of what these files say."""
+    found = f"{name}_found"
+    db.execute(f"CREATE OR REPLACE TEMP TABLE {found} (key VARCHAR, day DATE)")
+    for path in paths:
+        _read(path, day_of, found, db)
+    db.execute(f"CREATE TEMP TABLE {name} AS SELECT key, min(day) AS day FROM {found} GROUP BY key")
+    db.execute(f"DROP TABLE {found}")
+
+
+def _read(path: Path, day_of: DayOf, target: str, db: duckdb.DuckDBPyConnection) -> None:
+    key, day = day_of.key, date_sql(f"left(trim(s.{quoted(day_of.date)}), 10)")
     try:
         for block in read_blocks(path):
             db.register("companion", block.rows)
             db.execute(
                 f"INSERT INTO {target} SELECT trim(s.{quoted(key)}), {day} "
-                f"FROM (SELECT {block.record_sql([key, table.day_of.date])} AS s FROM companion) "
+                f"FROM (SELECT {block.record_sql([key, day_of.date])} AS s FROM companion) "
                 f"WHERE s.{quoted(key)} IS NOT NULL AND {day} IS NOT NULL"
             )
             db.unregister("companion")

@@ -1,0 +1,62 @@
+"""Files that say the days of others: which they are, what they say, and who follows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from voiceai_assets.automation.retention import LandedFile, to_retire
+from voiceai_assets.lake.companions import companions_of
+from voiceai_assets.lake.inbox import IndexedFile, refresh
+
+SESSIONS = "session_id,user_id,final_outcome,created_at\nS1,U1,completed,{}\n"
+TURNS = "turn_id,session_id,turn_number,speaker,created_at\nT1,S1,1,user,{}\n"
+
+
+def land(root: Path, name: str, text: str) -> Path:
+    path = root / "landing" / "irembo" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def look(root: Path, known: Mapping[str, IndexedFile] | None = None, zone: str = "UTC") -> dict[str, IndexedFile]:
+    """What is known of landing after another look; ``known`` is what was known before."""
+    found = refresh(root / "landing", known or {}, timezone=zone, quiet_seconds=0)
+    left = {path: file for path, file in (known or {}).items() if path not in found.gone}
+    return left | {file.path: file for file in found.fresh}
+
+
+def days(files: Mapping[str, IndexedFile]) -> dict[str, list[str]]:
+    return {path.removeprefix("irembo/"): sorted(file.days) for path, file in files.items()}
+
+
+# -- which files say days --------------------------------------------------------------------------------------------
+
+
+def test_sessions_say_the_days_of_turns_by_whatever_name_they_are_known(tmp_path: Path) -> None:
+    land(tmp_path, "export_voice_sessions.csv", SESSIONS.format("2025-04-14"))
+    land(tmp_path, "export_voice_turns.csv", TURNS.format("2025-02-21"))
+    assert days(look(tmp_path)) == {
+        "export_voice_sessions.csv": ["2025-04-14"],
+        "export_voice_turns.csv": ["2025-04-14"],
+    }
+
+
+def test_retention_keeps_sessions_of_any_name_while_their_turns_stay(tmp_path: Path) -> None:
+    land(tmp_path, "export_voice_sessions.csv", SESSIONS.format("2025-04-14"))
+    land(tmp_path, "export_voice_turns.csv", TURNS.format("2025-02-21") + "T2,S2,1,user,2025-06-01\n")
+    landed = [
+        LandedFile(f.path, f.days, "2025-06-01", is_loaded=True, companions=frozenset(f.companions))
+        for f in look(tmp_path).values()
+    ]
+    assert to_retire(landed, "2025-05-01").gone == ()
+
+
+@pytest.mark.parametrize("name", ["._voice_sessions.csv", "voice_turns_of_voice_sessions.csv", "voice_sessions.txt"])
+def test_what_is_not_read_as_sessions_says_no_days(tmp_path: Path, name: str) -> None:
+    land(tmp_path, name, TURNS.format("2025-04-14"))
+    land(tmp_path, "voice_turns.csv", TURNS.format("2025-02-21"))
+    assert companions_of(tmp_path / "landing", "irembo/voice_turns.csv") == []
