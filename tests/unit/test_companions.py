@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from voiceai_assets.automation.retention import LandedFile, to_retire
+from voiceai_assets.lake import reading
 from voiceai_assets.lake.companions import companions_of
 from voiceai_assets.lake.inbox import IndexedFile, refresh
+from voiceai_assets.lake.refine import Refinery
+from voiceai_assets.privacy.pseudonyms import Pseudonymiser
 
 SESSIONS = "session_id,user_id,final_outcome,created_at\nS1,U1,completed,{}\n"
 TURNS = "turn_id,session_id,turn_number,speaker,created_at\nT1,S1,1,user,{}\n"
@@ -60,3 +64,37 @@ def test_what_is_not_read_as_sessions_says_no_days(tmp_path: Path, name: str) ->
     land(tmp_path, name, TURNS.format("2025-04-14"))
     land(tmp_path, "voice_turns.csv", TURNS.format("2025-02-21"))
     assert companions_of(tmp_path / "landing", "irembo/voice_turns.csv") == []
+
+
+# -- what they say ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("created_at", "zone", "day"),
+    [
+        ("2025-02-21", "Africa/Kigali", "2025-02-21"),
+        (" 2025-02-21 ", "America/New_York", "2025-02-21"),
+        ("2025-02-21T23:30:00Z", "UTC", "2025-02-21"),
+        ("2025-02-21T23:30:00Z", "Africa/Kigali", "2025-02-22"),
+        ("2025-02-21T23:30:00", "Africa/Kigali", "2025-02-21"),
+        ("2025-02-21T01:30:00+02:00", "UTC", "2025-02-20"),
+        ("2025-02-21 23:30:00.5Z ", "Africa/Kigali", "2025-02-22"),
+    ],
+)
+def test_turns_lie_on_the_day_that_their_session_has_in_the_sources_zone(
+    tmp_path: Path, created_at: str, zone: str, day: str
+) -> None:
+    land(tmp_path, "voice_sessions.csv", SESSIONS.format(created_at))
+    land(tmp_path, "voice_turns.csv", TURNS.format("2025-01-01"))
+    files = look(tmp_path, zone=zone)
+    assert days(files) == {"voice_sessions.csv": [day], "voice_turns.csv": [day]}
+    refinery = Refinery(tmp_path / "landing", tmp_path / "lake", zone, Pseudonymiser(b"k" * 32), [day])
+    loads = refinery.refine(day, list(files.values()))  # it holds the account against the index
+    refinery.close()
+    assert {load.dataset: sum(file.rows_loaded for file in load.files) for load in loads} == {"sessions": 1, "turns": 1}
+
+
+def test_turns_that_were_filed_by_the_letters_of_a_time_are_looked_at_again(tmp_path: Path) -> None:
+    land(tmp_path, "voice_turns.csv", TURNS.format("2025-01-01"))
+    known = {path: replace(file, read_by=f"{reading.VERSION}/1") for path, file in look(tmp_path).items()}
+    assert refresh(tmp_path / "landing", known, timezone="UTC", quiet_seconds=0).fresh

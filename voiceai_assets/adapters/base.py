@@ -34,7 +34,7 @@ class DayOf:
     Attributes:
         files: the pattern of that file's table; what is not read as that table says no days.
         key: its column that is looked up.
-        date: its column with the day (a date or an RFC 3339 time).
+        date: its column with the day (a date, or an RFC 3339 time, which has its day in the source's zone).
         by: expression over ``s`` that gives the key of a row.
     """
 

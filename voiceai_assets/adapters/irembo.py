@@ -128,7 +128,7 @@ _USERS = Table(
 
 ADAPTER = Adapter(
     name="irembo",
-    version="1",
+    version="2",
     doc="Exports of the Irembo voice assistant: turns, sessions, metrics, applications, users. A turn is filed under "
     "the day of its session, so voice_sessions must lie in the same folder; the user list has no date and is filed "
     "under the day of its file. Dates carry no time: midnight stands for it, and `derived` says so.",

@@ -15,7 +15,7 @@ from voiceai_assets.adapters import tables_for
 from voiceai_assets.adapters.base import DayOf, Table
 from voiceai_assets.lake.reading import UnreadableFileError, read_blocks
 from voiceai_assets.lake.reading.block import quoted
-from voiceai_assets.lake.typing import date_sql
+from voiceai_assets.lake.typing import day_sql
 
 
 def companions_of(landing: Path, path: str) -> list[str]:
@@ -64,7 +64,7 @@ def read_days(paths: Iterable[Path], day_of: DayOf, name: str, db: duckdb.DuckDB
 
 
 def _read(path: Path, day_of: DayOf, target: str, db: duckdb.DuckDBPyConnection) -> None:
-    key, day = day_of.key, date_sql(f"left(trim(s.{quoted(day_of.date)}), 10)")
+    key, day = day_of.key, day_sql(f"s.{quoted(day_of.date)}")
     try:
         for block in read_blocks(path):
             db.register("companion", block.rows)

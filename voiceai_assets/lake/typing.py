@@ -38,6 +38,11 @@ def date_sql(text: str) -> str:
     return f"CASE WHEN {date} BETWEEN DATE '1900-01-01' AND DATE '8999-12-31' THEN {date} END"
 
 
+def day_sql(text: str) -> str:
+    """DuckDB: day of an RFC 3339 text in the connection's time zone, or the date that a text begins with; else null."""
+    return f"coalesce(CAST({instant_sql(text)} AS DATE), {date_sql(f'left(trim({text}), 10)')})"
+
+
 def columns_in(expressions: Iterable[str]) -> frozenset[str]:
     """Source columns that expressions over ``s`` mention."""
     return frozenset(
