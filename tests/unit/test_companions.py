@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from voiceai_assets.automation.retention import LandedFile, to_retire
-from voiceai_assets.lake import reading
+from voiceai_assets.lake import inbox, reading
 from voiceai_assets.lake.companions import companions_of
 from voiceai_assets.lake.inbox import IndexedFile, refresh
+from voiceai_assets.lake.reading import Block, UnreadableFileError
 from voiceai_assets.lake.refine import Refinery
 from voiceai_assets.privacy.pseudonyms import Pseudonymiser
 
@@ -98,3 +100,79 @@ def test_turns_that_were_filed_by_the_letters_of_a_time_are_looked_at_again(tmp_
     land(tmp_path, "voice_turns.csv", TURNS.format("2025-01-01"))
     known = {path: replace(file, read_by=f"{reading.VERSION}/1") for path, file in look(tmp_path).items()}
     assert refresh(tmp_path / "landing", known, timezone="UTC", quiet_seconds=0).fresh
+
+
+# -- lists that no file dates ----------------------------------------------------------------------------------------
+
+USERS = "user_id\nU1\nU2\n"
+
+
+def landed_in_turn(root: Path, *names: str) -> dict[str, IndexedFile]:
+    """Index after each of the files; what has no day of its own came on 2025-08-01."""
+    texts = {
+        "applications.csv": "application_id,session_id,user_id,status,submitted_at\nA1,S1,U1,completed,2025-02-20\n",
+        "users.csv": USERS,
+        "voice_ai_metrics.csv": "session_id\nS9\n",
+        "voice_sessions.csv": SESSIONS.format("2025-02-21") + "S2,U2,completed,2025-02-23\n",
+        "voice_turns.csv": TURNS.format("2025-01-01"),
+    }
+    known: dict[str, IndexedFile] = {}
+    for name in names:
+        os.utime(land(root, name, texts[name]), (1754006400, 1754006400))
+        known = look(root, known)
+    return known
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("users.csv", "voice_sessions.csv", "voice_turns.csv", "voice_ai_metrics.csv", "applications.csv"),
+        ("voice_ai_metrics.csv", "applications.csv", "users.csv", "voice_turns.csv", "voice_sessions.csv"),
+        ("voice_sessions.csv", "applications.csv", "voice_turns.csv", "voice_ai_metrics.csv", "users.csv"),
+    ],
+)
+def test_the_same_landing_gives_the_same_days_whatever_came_first(tmp_path: Path, names: tuple[str, ...]) -> None:
+    known = landed_in_turn(tmp_path, *names)
+    assert known == look(tmp_path)
+    assert days(known)["users.csv"] == ["2025-02-20"]
+    assert known["irembo/users.csv"].rows == {"users": {"2025-02-20": 2}}
+    assert days(known)["voice_ai_metrics.csv"] == ["2025-02-21"]
+    assert refresh(tmp_path / "landing", known, timezone="UTC", quiet_seconds=0).fresh == []
+
+
+def test_a_list_follows_when_the_files_beside_it_change_or_go(tmp_path: Path) -> None:
+    known = landed_in_turn(tmp_path, "users.csv", "voice_sessions.csv")
+    assert days(known)["users.csv"] == ["2025-02-21"]
+    path = land(tmp_path, "voice_sessions.csv", SESSIONS.format("2025-03-01"))
+    known = look(tmp_path, known)
+    assert days(known)["users.csv"] == ["2025-03-01"]
+    path.unlink()
+    assert days(look(tmp_path, known)) == {"users.csv": ["2025-08-01"]}
+
+
+def test_a_day_in_a_lists_name_is_its_day_whatever_lies_beside_it(tmp_path: Path) -> None:
+    land(tmp_path, "users-2025-05-05.csv", USERS)
+    land(tmp_path, "voice_sessions.csv", SESSIONS.format("2025-02-21"))
+    assert days(look(tmp_path))["users-2025-05-05.csv"] == ["2025-05-05"]
+
+
+def test_a_list_moves_without_being_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = landed_in_turn(tmp_path, "users.csv", "voice_turns.csv")
+    read: list[str] = []
+    blocks = inbox.readable_blocks
+
+    def noted(landing: Path, paths: list[str], problems: dict[str, UnreadableFileError]) -> Iterator[tuple[str, Block]]:
+        read.extend(paths)
+        return blocks(landing, paths, problems)
+
+    monkeypatch.setattr(inbox, "readable_blocks", noted)
+    land(tmp_path, "voice_sessions.csv", SESSIONS.format("2025-02-21"))
+    assert days(look(tmp_path, known))["users.csv"] == ["2025-02-21"]
+    assert read == ["irembo/voice_sessions.csv", "irembo/voice_turns.csv"]
+
+
+def test_a_short_look_leaves_lists_to_the_next_one_rather_than_guess_their_day(tmp_path: Path) -> None:
+    land(tmp_path, "users.csv", USERS)
+    land(tmp_path, "voice_sessions.csv", SESSIONS.format("2025-02-21"))
+    found = refresh(tmp_path / "landing", {}, timezone="UTC", quiet_seconds=0, limit_bytes=1)
+    assert [file.path for file in found.fresh] == ["irembo/voice_sessions.csv"]

@@ -131,7 +131,7 @@ ADAPTER = Adapter(
     version="2",
     doc="Exports of the Irembo voice assistant: turns, sessions, metrics, applications, users. A turn is filed under "
     "the day of its session, so voice_sessions must lie in the same folder; the user list has no date and is filed "
-    "under the day of its file. Dates carry no time: midnight stands for it, and `derived` says so.",
+    "under the first day of the files beside it. Dates carry no time: midnight stands for it, and `derived` says so.",
     # users last: its pattern would fit a folder of that name too
     tables=(_TURNS, _SESSIONS, _SESSION_METRICS, _APPLICATIONS, _USERS),
 )

@@ -211,9 +211,7 @@ def _indexed(
     if isinstance(counts, UnreadableFileError):
         return replace(file, problem=str(counts), rows=rows, home_day=_home_day(stat, {}), companions=companions)
     dated = Counter({day: n for (_, day), n in counts.items() if day is not None})
-    home = _home_day(
-        stat, dated or (Counter() if _has_own_days(stat.path) else _companion_days(landing, stat.path, db))
-    )
+    home = _home_day(stat, dated or _companion_days(landing, stat.path, db))
     for (dataset, day), records in counts.items():
         by_day = rows[dataset]
         by_day[day or home] = by_day.get(day or home, 0) + records
@@ -281,19 +279,52 @@ def _header_of(block: Block, tables: Sequence[Table]) -> str:
 
 
 def _companion_days(landing: Path, path: str, db: duckdb.DuckDBPyConnection) -> Mapping[str, int]:
-    """The first day that the folder's other files know of: where a list without dates is filed."""
-    days: set[str] = set()
-    for other in sorted((landing / path).parent.iterdir()):
-        relative = other.relative_to(landing).as_posix()
-        if not other.is_file() or other.name.startswith(".") or relative == path or not _has_own_days(relative):
-            continue
-        counts = _count_days(landing, [relative], db)[relative]
-        days |= set() if isinstance(counts, UnreadableFileError) else {day for _, day in counts if day}
+    """The first day that a file's companions know of: where its rows are filed if none of them finds its own."""
+    lookups = [found for table in tables_for(path) if (found := lookup_table(landing, path, table, db))]
+    firsts = [db.execute(f"SELECT min(day) FROM {lookup} HAVING min(day) IS NOT NULL").fetchall() for lookup in lookups]
+    days = [day.isoformat() for found in firsts for (day,) in found]
     return {min(days): 1} if days else {}
 
 
 def _has_own_days(path: str) -> bool:
     return any(table.contract.time_field and not table.day_of for table in tables_for(path))
+
+
+def _is_list(path: str) -> bool:
+    """Whether no record of the file can have a day, of its own or of another file."""
+    tables = tables_for(path)
+    return bool(tables) and not any(table.contract.time_field or table.day_of for table in tables)
+
+
+def _lists_elsewhere(files: Mapping[str, IndexedFile]) -> dict[str, IndexedFile]:
+    """Lists whose day is another by now: the first that the files beside them hold.
+
+    It is taken from what is known of those files, so nothing is read again, and the order they came in does not matter.
+    """
+    lists = [file for file in files.values() if file.problem is None and _is_list(file.path)]
+    firsts = _first_days(files.values()) if lists else {}
+    moved = {}
+    for file in lists:
+        first = firsts.get(PurePosixPath(file.path).parent)
+        home = _home_day(file.stat, {first: 1} if first else {})
+        if home != file.home_day:
+            moved[file.path] = replace(file, home_day=home, rows=_all_on(home, file.rows))
+    return moved
+
+
+def _first_days(files: Iterable[IndexedFile]) -> dict[PurePosixPath, str]:
+    """Folder -> first day of the files in it whose records say their own day."""
+    found: dict[PurePosixPath, str] = {}
+    for file in files:
+        days = {day for by_day in file.rows.values() for day in by_day}
+        if file.problem is None and days and _has_own_days(file.path):
+            folder = PurePosixPath(file.path).parent
+            found[folder] = min({found.get(folder, min(days)), *days})
+    return found
+
+
+def _all_on(day: str, rows: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, int]]:
+    return {dataset: {day: sum(by_day.values())} if by_day else {} for dataset, by_day in rows.items()}
 
 
 def _home_day(stat: FileStat, counts: Mapping[str, int]) -> str:
@@ -330,14 +361,18 @@ def refresh(
     personal = [stat.path for stat in found if stat.path not in present]
     gone = [path for path in known if path not in present and not path.startswith(tuple(closed))]
     new = [stat for stat in sorted(present.values()) if _is_news(landing, stat, known)]
+    new.sort(key=lambda stat: _is_list(stat.path))  # lists last: their day is that of the files beside them
     closed += [stat.path for stat in new if not _may_read(landing / stat.path)]
     quiet = [
         stat for stat in new if stat.is_quiet(now, quiet_seconds) and not _hangs_on(landing, stat, closed + personal)
     ]
     before = itertools.accumulate((stat.size_bytes for stat in quiet), initial=0)
     now_read = [stat for stat, done in zip(quiet, before, strict=False) if limit_bytes is None or done < limit_bytes]
+    fresh = {file.path: file for file in _index_what_stays(landing, now_read, timezone)}
+    if fresh or gone:
+        fresh |= _lists_elsewhere({path: known[path] for path in known.keys() - set(gone)} | fresh)
     return Refresh(
-        fresh=_index_what_stays(landing, now_read, timezone),
+        fresh=sorted(fresh.values(), key=lambda file: file.path),
         gone=gone,
         waiting=[stat.path for stat in new if not stat.is_quiet(now, quiet_seconds)],
         closed=[without_persons(name) for name in closed],
@@ -392,7 +427,7 @@ class Refresh:
     """What changed in landing since it was last looked at.
 
     Attributes:
-        fresh: files that are new or changed, as they are now.
+        fresh: files that are new or changed, as they are now, and lists whose day is another now.
         gone: files that are no longer there.
         waiting: files that may still be being written.
         closed: files and folders that nobody lets us read, or that have a name which nobody can write down.
