@@ -128,6 +128,16 @@ def test_a_transcript_without_punctuation_is_cut_too(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("space", ["\u00a0", "\u2003", "\u202f", "\u3000", "\v", "\x85", "\u2028"])
+def test_a_marker_is_seen_behind_white_space_of_any_kind(tmp_path: Path, space: str) -> None:
+    transcript = f"{space}{space}Agent:{space}Shall I?{space}Customer: I told the{space}Agent: no.{space}Agent: Sorry."
+    assert said(tmp_path, transcript) == [
+        ("agent", "Shall I?"),
+        ("user", f"I told the{space}Agent: no."),
+        ("agent", "Sorry."),
+    ]
+
+
 def test_text_before_the_first_marker_is_kept_under_neither_speaker(tmp_path: Path) -> None:
     first, second = turns(tmp_path, "This call is recorded. Agent: Hello.")
     assert (first["speaker"], first["user_text"], first["agent_text"]) == ("exchange", None, None)

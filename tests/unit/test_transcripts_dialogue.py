@@ -15,7 +15,7 @@ from voiceai_assets.transcripts.evaluation import dialogues
 
 AGENT, CUSTOMER, UNKNOWN = Speaker.AGENT, Speaker.CUSTOMER, Speaker.UNKNOWN
 MARKS = ["Agent:", "Customer:", "the Agent:", "my  Customer:", "agent:", "SubAgent:"]
-PIECES = [*MARKS, " ", "\n", "\t", "yes", "no: no", "\x1f", "\x1e", ".", "A"]
+PIECES = [*MARKS, " ", "\n", "\t", "\v", "\u00a0", "\u2003", "yes", "no: no", "\x1f", "\x1e", ".", "A"]
 
 
 @pytest.mark.parametrize(

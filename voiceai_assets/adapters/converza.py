@@ -9,16 +9,17 @@ from __future__ import annotations
 from voiceai_assets.adapters.base import Adapter, Table
 from voiceai_assets.contracts.calls import CALLS
 from voiceai_assets.contracts.turns import TURNS
+from voiceai_assets.transcripts.dialogue import WHITE_SPACE
 
 #: A speaker's name and a colon, behind white space. The end of a sentence in front is not demanded: transcripts without
 #: punctuation are common, and a marker that is missed puts the customer's words into the agent's mouth.
-_MARKER = r"(^|\s)(Agent|Customer):"
+_MARKER = rf"(^|[{WHITE_SPACE}])(Agent|Customer):"
 
 #: "I told the Agent: no" speaks about somebody. Words that cannot end a sentence, so that no real marker is missed.
-_SPOKEN_OF = r"\b((?i:a|an|the|my|your|our|their|every)\s+)(Agent|Customer):"
+_SPOKEN_OF = rf"\b((?i:a|an|the|my|your|our|their|every)[{WHITE_SPACE}]+)(Agent|Customer):"
 
 _CUT, _COLON = "chr(31)", "chr(30)"  # control characters, blanked in the text before they are used
-_BLANK = r"E' \n\r\t'"
+_BLANK = f"'{WHITE_SPACE}'"
 
 _MARKED = (
     f"regexp_replace(regexp_replace(translate(s.transcript_text, {_CUT} || {_COLON}, '  '), "
@@ -73,7 +74,7 @@ _TURNS = Table(
 
 ADAPTER = Adapter(
     name="converza",
-    version="1",
+    version="2",
     doc="Call documents of the Converza pipeline: each is a call and, cut at 'Agent:' and 'Customer:', its turns. The "
     "session is the call. All turns carry the call's time, so nothing can be said about how long a turn took.",
     tables=(_CALLS, _TURNS),

@@ -30,8 +30,10 @@ class Turn:
     text: str
 
 
-_BLANK = " \n\r\t"
-_SPACE = r"[\t\n\f\r ]"  # what RE2 means by \s
+#: Written out, because RE2 and Python each mean something else by ``\s``: telephone systems and word processors write
+#: no-break spaces, and a mark that is missed behind one puts the customer's words into the agent's mouth.
+WHITE_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
+_SPACE = f"[{WHITE_SPACE}]"
 _CUT, _COLON = "\x1f", "\x1e"
 _MARKER = re.compile(rf"(?:^|{_SPACE})(Agent|Customer):")
 #: "I told the Agent: no" speaks about somebody.
@@ -53,4 +55,4 @@ def _turn(part: str) -> Turn:
         if part.startswith(mark):
             speaker, part = name, part.removeprefix(mark)
             break
-    return Turn(speaker, part.replace(_COLON, ":").strip(_BLANK))
+    return Turn(speaker, part.replace(_COLON, ":").strip(WHITE_SPACE))
