@@ -251,9 +251,20 @@ _KEYS = st.builds(
     st.tuples(
         st.sampled_from(["", "customer.", "Call", '"', "\u00e9", "\u0130", "[NAME]", "0788123456"]),
         st.sampled_from(
-            ["userId", "User_Name", "user", "name", "NAME", "phone", "p-h-o-n-e", "use\\r id", "\u017fubscriber"]
+            [
+                "userId",
+                "User_Name",
+                "user",
+                "name",
+                "NAME",
+                "phone",
+                "p-h-o-n-e",
+                "use\\r id",
+                "\u017fubscriber",
+                "pr\u00e9nom",
+            ]
         ),
-        st.sampled_from(["", "_", " ", "\t", "\u00e9", "[PHONE]", "s"]),
+        st.sampled_from(["", "_", " ", "\t", "\u00e9", "[PHONE]", "s", "_s1", "\u00e9s", "2"]),
     ),
 )
 
@@ -271,8 +282,9 @@ def test_what_redaction_would_change_in_json_is_suspicious(data: st.DataObject) 
     numbers = st.integers(-(10**13), 10**13) | st.floats(allow_nan=False, allow_infinity=False)
     leaves = _TEXTS | numbers | st.sampled_from([None, True, "2026-08-01T10:00:00.123456+02:00", 250788123456.0])
     inside = st.dictionaries(_TEXTS | _KEYS, leaves, max_size=2).map(json.dumps)
+    tones = st.lists(st.integers(0, 9) | st.sampled_from(["0", "7", "#", "\u0663"]), min_size=6, max_size=9)
     value = st.recursive(
-        leaves | inside,
+        leaves | inside | tones | tones.map(json.dumps),
         lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXTS | _KEYS, inner, max_size=3),
     )
     values = data.draw(st.lists(value, min_size=1, max_size=15))
@@ -433,7 +445,12 @@ def test_a_redacted_document_is_still_json() -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["userId", "User_Name", "customer.name", "customerName", "user_id", "phone-number", "CallerID", "u.s.e.r"]
+    "key",
+    [
+        *["userId", "User_Name", "customer.name", "customerName", "user_id", "phone-number", "CallerID", "u.s.e.r"],
+        *["phone_2", "phoneNumber1", "caller1_name", "customer", "amazina", "izina", "telefone", "nimero ya telefone"],
+        *["pr\u00e9nom", "PR\u00c9NOM", "pre\u0301nom", "pr\\u00e9nom", "Num\u00e9ro de t\u00e9l\u00e9phone"],
+    ],
 )
 @pytest.mark.parametrize("shape", ['{"%s": "abc"}', '{"a": [{"%s" : {"b": ["abc", 7]}}]}', '{"%s":7, "b": 1}'])
 def test_a_document_loses_the_values_of_keys_that_name_a_person_however_they_are_spelled(key: str, shape: str) -> None:
@@ -446,6 +463,39 @@ def test_a_document_loses_the_values_of_keys_that_name_a_person_however_they_are
     assert redact_json(clean) == clean
 
 
+@pytest.mark.parametrize("key", ["customers", "callers", "user_ids", "phone_numbers", "Phones", "email_addresses"])
+@pytest.mark.parametrize("value", ['["Uwase", 12345]', '[{"first": "Uwase", "n": 12345}]', '"Uwase 12345"'])
+def test_a_key_that_names_several_people_hides_them_but_not_how_many_they_are(key: str, value: str) -> None:
+    document = f'{{"{key}": {value}, "n": 1}}'
+    clean = redact_json(document)
+    assert suspected([document]) == [True]
+    assert "Uwase" not in clean
+    assert "12345" not in clean
+    assert redact_json(clean) == clean
+    assert redact_json(counted := f'{{"{key}": 12, "n": 1}}') == counted
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ([0, 7, 8, 8, 1, 2, 3, 4, 5, 6], ["[NUMBER]"]),
+        (["0", "7", "8", "8", "1", "2", "3", "#"], ["[NUMBER]"]),
+        ([[0, 7, 8, 8, 1, 2, 3], "a"], [["[NUMBER]"], "a"]),
+        ('{"keys": ["0", "7", "8", "8", "1", "2", "3"]}', '{"keys": ["[NUMBER]"]}'),
+        ([0, 7, 8, 8, 1, 2], [0, 7, 8, 8, 1, 2]),
+        ([0.5, 7, 8, 8, 1, 2, 3, 4], [0.5, 7, 8, 8, 1, 2, 3, 4]),
+        ([12, 7, 8, 8, 1, 2, 3, 4], [12, 7, 8, 8, 1, 2, 3, 4]),
+    ],
+)
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
+def test_digits_one_by_one_in_a_list_are_a_number(value: Any, expected: Any, separators: tuple[str, str]) -> None:
+    document = json.dumps({"dtmf": value}, separators=separators)
+    clean = redact_json(document)
+    assert json.loads(clean) == {"dtmf": expected}
+    assert suspected([document]) == [True] or clean == document
+    assert redact_json(clean) == clean
+
+
 def test_a_document_within_a_document_is_redacted_as_one() -> None:
     document = json.dumps({"more": json.dumps({"userId": "abc", "n": 250788123456, "deep": json.dumps({"tel": "x"})})})
     clean = json.loads(redact_json(document))
@@ -453,7 +503,7 @@ def test_a_document_within_a_document_is_redacted_as_one() -> None:
     assert json.loads(clean["more"]) == {"userId": "[USER]", "n": "[NUMBER]", "deep": '{"tel": "[USER]"}'}
 
 
-@pytest.mark.parametrize("key", ["module_name", "user_type", "phones", "renamed", "[PHONE]", "unit"])
+@pytest.mark.parametrize("key", ["module_name", "user_type", "renamed", "[PHONE]", "unit"])
 def test_a_key_that_names_a_thing_keeps_its_value(key: str) -> None:
     assert redact_json(document := f'{{"{key}": "abc"}}') == document
 

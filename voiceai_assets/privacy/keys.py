@@ -1,4 +1,4 @@
-"""Keys of records that name a person: ``user_id``, ``customerName``, ``customer.phone``.
+"""Keys of records that name a person: ``user_id``, ``customerName``, ``customer.phone``, ``phone_2``, ``callers``.
 
 Belongs here: which keys. Does not belong here: what becomes of their values (``records``), the keys that adapters map
 to a contract's fields (``adapters``).
@@ -9,29 +9,51 @@ from __future__ import annotations
 import re
 
 #: These alone; a ``module_name`` is nobody's.
-_WHOLE = "ani dob mail name names nid nom prenom tel user"
+_WHOLE = "amazina ani customer dob izina jina mail majina name names nid nom prenom simu tel user"
 #: These, also at the end of a longer key.
 _ENDS = (
     "userid username phone phoneno phonenumber unitid msisdn caller callerid callername callernumber callee mobile "
-    "mobilenumber telephone whatsapp email emailaddress firstname lastname middlename fullname surname givenname "
-    "familyname nationalid idnumber passport passportnumber customerid customername clientid clientname subscriberid "
-    "customernumber customerphone clientnumber subscriber imsi imei birthdate dateofbirth"
+    "mobilenumber telephone telefone whatsapp email emailaddress firstname lastname middlename fullname surname "
+    "givenname familyname nationalid idnumber passport passportnumber customerid customername clientid clientname "
+    "subscriberid customernumber customerphone clientnumber subscriber imsi imei birthdate dateofbirth"
 )
-_NO_LETTER = re.compile(r"\[[A-Z_]{2,40}\]|[^A-Za-z0-9]")  # a mark is no part of a key: [PHONE] names no person
+#: A mark is no part of a key ([PHONE] names no person), and neither is a number: ``phone_2``, ``phoneNumber1``.
+_NO_LETTER = re.compile(r"\[[A-Z_]{2,40}\]|[^A-Za-z]")
+_ACCENTS = str.maketrans("\u00e9\u00c9", "ee")  # the one accent that the words above are spelled with
 _IS_WHOLE, _IS_END = frozenset(_WHOLE.split()), tuple(_ENDS.split())
 
 
 def names_person(key: str) -> bool:
     """Whether the value of a key that is already redacted says who somebody is, however the key is spelled."""
-    letters = _NO_LETTER.sub("", key).lower()
+    letters = _letters(key)
+    return _names_one(letters) or _names_several(letters)
+
+
+def counts_people(key: str) -> bool:
+    """Whether a bare number under a key that names people is how many they are: ``"callers": 12``."""
+    letters = _letters(key)
+    return not _names_one(letters) and _names_several(letters)
+
+
+def _letters(key: str) -> str:
+    return _NO_LETTER.sub("", key.translate(_ACCENTS)).lower()
+
+
+def _names_one(letters: str) -> bool:
     return letters in _IS_WHOLE or letters.endswith(_IS_END)
 
 
+def _names_several(letters: str) -> bool:
+    return _names_one(letters.removesuffix("s")) or _names_one(letters.removesuffix("es"))
+
+
 def _spelled(words: str) -> str:
-    """Alternatives for RE2 with anything but letters and digits between their letters, and marks."""
-    return "|".join(_BETWEEN.join(word) for word in words.split())
+    """Alternatives for RE2 with anything but letters between their letters, and marks."""
+    return "|".join(_BETWEEN.join(letter.replace("e", _E) for letter in word) for word in words.split())
 
 
-_BETWEEN = r"(?:(?-i:\[[A-Z_]+\]|[^A-Za-z0-9])|\\u00[0-9a-f]{2})*"
+_BETWEEN = r"(?:(?-i:\[[A-Z_]+\]|[^A-Za-z])|\\u00[0-9a-f]{2})*"
+_E = "(?:[e\u00e9]|\\\\u00[ce]9)"
+_PLURAL = f"(?:s|{_E}{_BETWEEN}s)?"
 #: For RE2: a member of a document whose key names a person, or one that is spelled nearly so.
-PERSON_MEMBER = f'(?:"{_BETWEEN}(?:{_spelled(_WHOLE)})|{_spelled(_ENDS)}){_BETWEEN}"\\s*:'
+PERSON_MEMBER = f'(?:"{_BETWEEN}(?:{_spelled(_WHOLE)})|{_spelled(_ENDS)}){_BETWEEN}{_PLURAL}{_BETWEEN}"\\s*:'

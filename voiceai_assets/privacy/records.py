@@ -12,13 +12,17 @@ import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 
-from voiceai_assets.privacy.keys import names_person
-from voiceai_assets.privacy.numbers import LONG_RUN
+from voiceai_assets.privacy.keys import counts_people, names_person
+from voiceai_assets.privacy.numbers import LONG_RUN, SPOKEN_RUN
 from voiceai_assets.privacy.redaction import MARK, redact
 from voiceai_assets.privacy.spelling import joined
 
+_TONE, _WHITE = '(?:"[\\d*#]"|\\d)', "[ \\t\\r\\n]*+"
+#: A list of single digits: a number that was keyed in or dictated. In text without brackets ``numbers`` finds it.
+_TONES = f"\\[{_WHITE}(?:{_TONE}{_WHITE},{_WHITE}){{{SPOKEN_RUN - 1},}}+{_TONE}{_WHITE}\\]"
 _TOKEN = re.compile(
     '"(?P<string>[^"\\\\]*+(?:\\\\.[^"\\\\]*+)*+)(?P<close>"?+)(?P<colon>\\s*+:\\s*+)?+'
+    f"|(?P<tones>{_TONES})"
     '|(?P<open>[{\\[])|(?P<shut>[}\\]])|(?P<comma>[,:])|(?P<bare>[^"{}\\[\\],:]++)',
     re.DOTALL,
 )
@@ -109,7 +113,7 @@ def _json_pieces(text: str, clean: Callable[[str], str], *, is_record: bool) -> 
     key = ""
     depth, person_depth = 0, 0  # person_depth: where the value of a person's key began, 0 outside
     for token in _TOKEN.finditer(text):
-        is_person = person_depth > 0 or names_person(key)
+        is_person = person_depth > 0 or _is_persons(key, token)
         is_time = is_record and _names_time(key)
         is_name_of_thing = not is_record and not is_person and key in IDENTIFIERS
         match token.lastgroup:
@@ -124,14 +128,15 @@ def _json_pieces(text: str, clean: Callable[[str], str], *, is_record: bool) -> 
                 if is_name_of_thing and cleaned not in _PERSONAL_MARKS:
                     cleaned = plain
                 yield f'"{_encoded(token["string"], plain, cleaned)}{token["close"]}'
+            case "tones":
+                yield f'["{"[USER]" if is_person else "[NUMBER]"}"]'
             case "open":
                 depth += 1
                 if is_person and not person_depth:
                     person_depth = depth
                 yield token[0]
             case "shut":
-                if depth == person_depth:
-                    person_depth = 0
+                person_depth = 0 if depth == person_depth else person_depth
                 depth = max(depth - 1, 0)
                 yield token[0]
             case "bare":
@@ -140,6 +145,10 @@ def _json_pieces(text: str, clean: Callable[[str], str], *, is_record: bool) -> 
                 yield token[0]
                 continue
         key = ""
+
+
+def _is_persons(key: str, value: re.Match[str]) -> bool:
+    return names_person(key) and not (value.lastgroup == "bare" and counts_people(key))
 
 
 def _redacted_bare(text: str, clean: Callable[[str], str], *, is_person: bool, is_time: bool) -> str:
