@@ -459,11 +459,13 @@ def test_a_day_of_the_lake_can_be_made_to_forget_without_landing(tmp_path: Path,
 
 def test_old_days_are_refined_without_their_texts_and_with_everything_else(tmp_path: Path) -> None:
     row = turn("a", "U1", user_text="hello", agent_text="yes", intent="greet", remark="my name is", call_id="CA1", n=3)
+    row["transfer_reason"] = "caller +250788999116 asked"
     broken = '{"session_id": "b", "text": "secret'
     written(tmp_path / "landing" / "canonical" / f"{DAY}.jsonl", lines(row, broken))
     kept = refined(tmp_path, texts_from=DAY)
     (with_texts,), (refused,) = stored(tmp_path)
     assert with_texts["user_text"] == "hello"
+    assert with_texts["transfer_reason"] == "caller [PHONE] asked"
     assert "secret" in refused["raw_text"]
     assert refined(tmp_path, texts_from="2026-08-02") == kept, "the account and the load are the same"
     (without,), (refused,) = stored(tmp_path)

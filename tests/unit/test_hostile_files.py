@@ -21,6 +21,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from voiceai_assets.contracts.fields import Kind
+from voiceai_assets.contracts.turns import TURNS
 from voiceai_assets.lake import inbox, parsed, reading, typing
 from voiceai_assets.lake.account import DayLoad, LakeDay, LostRecordsError
 from voiceai_assets.lake.erasure import readable_files
@@ -632,3 +634,34 @@ def test_a_file_that_was_counted_by_other_readers_is_counted_again(
     assert refresh(tmp_path / "landing", known, timezone="UTC", quiet_seconds=0).fresh == []
     monkeypatch.setattr(reading, "VERSION", reading.VERSION + 1)
     assert len(refresh(tmp_path / "landing", known, timezone="UTC", quiet_seconds=0).fresh) == 1
+
+
+# -- personal data where a word of a vocabulary belongs ----------------------------------------------------------------
+
+
+def test_no_label_carries_personal_data_into_the_lake(tmp_path: Path) -> None:
+    """An emitter writes a sentence where the contract has a word; every text that is no identifier is looked at."""
+    labels = [f for f in TURNS.fields if f.is_label]
+
+    def every(text: str) -> dict[str, Any]:
+        return {f.name: [text, "a, [8]"] if f.kind is Kind.TEXT_LIST else text for f in labels}
+
+    sentence, plain, address = "caller +250788999116 asked, my name is Jane Doe", "help", "jane@gmail.com"
+    texts = [every(text) for text in (sentence, plain, address)]
+    land(tmp_path, b"".join(line(turn_number=n, **fields) for n, fields in enumerate(texts, 1)))
+    rows = [{f.name: row[f.name] for f in labels} for row in take_in(tmp_path).rows]
+    assert rows == [every("caller [PHONE] asked, my name is [NAME]"), every(plain), every("[EMAIL]")]
+
+
+def test_identifiers_and_versions_keep_their_digits(tmp_path: Path) -> None:
+    kept = {f.name: "v2.10.3-20260601-000123" for f in TURNS.fields if f.identifier and f.name != "session_id"}
+    kept |= {"agent_name": "agent-0042", "state": "ask_2026-06-01", "tts_voice": "en-US-Neural2-F", "tts_rate": "+10%"}
+    land(tmp_path, line(**kept))
+    (row,) = take_in(tmp_path).rows
+    assert {name: row[name] for name in kept} == kept
+
+
+def test_a_label_that_is_different_in_every_row_is_redacted_too(tmp_path: Path) -> None:
+    reasons = [f"asked {n}, +25078899{n:04}" for n in range(1, 3000)]
+    land(tmp_path, b"".join(line(turn_number=n, transfer_reason=reason) for n, reason in enumerate(reasons, 1)))
+    assert [row["transfer_reason"] for row in take_in(tmp_path).rows] == [f"asked {n}, [PHONE]" for n in range(1, 3000)]

@@ -90,7 +90,7 @@ def _meaning(field: Field) -> str:
         f"default `{field.default}`" if field.default else "",
         f"one of {', '.join(f'`{c}`' for c in field.choices)}" if field.choices else "",
         f"also sent as {', '.join(f'`{a}`' for a in field.aliases)}" if field.aliases else "",
-        "redacted" if field.free_text else "",
+        "redacted" if field.free_text or field.is_label else "",
     ]
     return "; ".join([field.doc, *filter(None, notes)])
 

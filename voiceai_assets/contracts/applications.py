@@ -13,8 +13,8 @@ APPLICATIONS = Contract(
     dataset="applications",
     grain="one row per application for a service",
     fields=(
-        Field("application_id", Kind.TEXT, "the application", required=True),
-        Field("session_id", Kind.TEXT, "the conversation it is said to come from"),
+        Field("application_id", Kind.TEXT, "the application", required=True, identifier=True),
+        Field("session_id", Kind.TEXT, "the conversation it is said to come from", identifier=True),
         Field("user_id", Kind.TEXT, "keyed pseudonym of the applicant; need not be the session's user", person=True),
         Field("service_code", Kind.TEXT, "the service applied for"),
         Field("channel", Kind.TEXT, "voice, web, ussd, ...; need not be the session's channel"),

@@ -12,8 +12,8 @@ CALLS = Contract(
     dataset="calls",
     grain="one row per call document",
     fields=(
-        Field("call_id", Kind.TEXT, "the call", required=True),
-        Field("session_id", Kind.TEXT, "the conversation, where it is not the call itself"),
+        Field("call_id", Kind.TEXT, "the call", required=True, identifier=True),
+        Field("session_id", Kind.TEXT, "the conversation, where it is not the call itself", identifier=True),
         Field(
             "user_id",
             Kind.TEXT,

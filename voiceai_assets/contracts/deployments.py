@@ -12,8 +12,8 @@ DEPLOYMENTS = Contract(
     dataset="deployments",
     grain="one row per release of a model and export of the list",
     fields=(
-        Field("deployment_id", Kind.TEXT, "the release", required=True, aliases=("id",)),
-        Field("model_version", Kind.TEXT, "version of the model that was released"),
+        Field("deployment_id", Kind.TEXT, "the release", required=True, aliases=("id",), identifier=True),
+        Field("model_version", Kind.TEXT, "version of the model that was released", identifier=True),
         Field("component", Kind.TEXT, "what was released: dialogue, asr, tts, ..."),
         Field("environment", Kind.TEXT, "where it serves: production, staging, ..."),
         Field("released_at", Kind.INSTANT, "when it began to serve", aliases=("deployed_at", "started_at")),

@@ -14,14 +14,14 @@ BUCKETS = ("hourly", "daily")
 
 
 def _experiment(*, required: bool = True) -> Field:
-    return Field("experiment_id", Kind.TEXT, "the experiment", required=required)
+    return Field("experiment_id", Kind.TEXT, "the experiment", required=required, identifier=True)
 
 
 EXPERIMENTS = Contract(
     dataset="experiments",
     grain="one row per experiment and export of the list",
     fields=(
-        Field("experiment_id", Kind.TEXT, "the experiment", required=True, aliases=("id",)),
+        Field("experiment_id", Kind.TEXT, "the experiment", required=True, aliases=("id",), identifier=True),
         Field("name", Kind.TEXT, "its name"),
         Field("description", Kind.TEXT, "what is tried, and why", free_text=True),
         Field("status", Kind.TEXT, "draft, active, paused, completed, ..."),
@@ -41,12 +41,12 @@ VARIANTS = Contract(
     dataset="variants",
     grain="one row per variant of an experiment and export of the list",
     fields=(
-        Field("variant_id", Kind.TEXT, "the variant", required=True, aliases=("id",)),
+        Field("variant_id", Kind.TEXT, "the variant", required=True, aliases=("id",), identifier=True),
         _experiment(),
         Field("name", Kind.TEXT, "its name"),
         Field("is_control", Kind.BOOLEAN, "the others are compared with it"),
         Field("allocation", Kind.NUMBER, "intended share of the traffic, 0 to 1"),
-        Field("policy_version_id", Kind.TEXT, "policy version that serves it"),
+        Field("policy_version_id", Kind.TEXT, "policy version that serves it", identifier=True),
         Field("config", Kind.JSON, "settings", free_text=True),
         EXTRA,
     ),
@@ -59,9 +59,9 @@ ASSIGNMENTS = Contract(
     dataset="assignments",
     grain="one row per assignment of a unit to a variant",
     fields=(
-        Field("assignment_id", Kind.TEXT, "the assignment, where it has an id", aliases=("id",)),
+        Field("assignment_id", Kind.TEXT, "the assignment, where it has an id", aliases=("id",), identifier=True),
         _experiment(),
-        Field("variant_id", Kind.TEXT, "the variant", required=True),
+        Field("variant_id", Kind.TEXT, "the variant", required=True, identifier=True),
         Field("unit_id", Kind.TEXT, "keyed pseudonym of the unit", required=True, person=True),
         Field("assigned_at", Kind.INSTANT, "when it was assigned", required=True, aliases=("timestamp", "created_at")),
         EXTRA,
@@ -76,7 +76,7 @@ EXPERIMENT_EVENTS = Contract(
     dataset="experiment_events",
     grain="one row per event of a conversation or an experiment",
     fields=(
-        Field("id", Kind.TEXT, "the event, where it has an id", aliases=("event_id",)),
+        Field("id", Kind.TEXT, "the event, where it has an id", aliases=("event_id",), identifier=True),
         Field("event_type", Kind.TEXT, f"{', '.join(CONVERSATION_EVENTS)}, or another", required=True),
         Field("unit_id", Kind.TEXT, "keyed pseudonym of the unit that the event happened to", person=True),
         Field("timestamp", Kind.INSTANT, "when it happened", required=True),
@@ -96,7 +96,7 @@ METRIC_AGGREGATES = Contract(
     grain="one row per metric, variant and span of time, as the source computed it",
     fields=(
         _experiment(required=False),
-        Field("variant_id", Kind.TEXT, "the variant"),
+        Field("variant_id", Kind.TEXT, "the variant", identifier=True),
         Field("metric_name", Kind.TEXT, "the metric", required=True),
         Field("bucket_type", Kind.TEXT, "length of the span", choices=BUCKETS),
         Field("bucket_start", Kind.INSTANT, "start of the span", required=True),
@@ -120,11 +120,11 @@ POLICY_VERSIONS = Contract(
     dataset="policy_versions",
     grain="one row per version of a policy and export of the list",
     fields=(
-        Field("policy_version_id", Kind.TEXT, "the version", required=True, aliases=("id",)),
-        Field("policy_id", Kind.TEXT, "the policy it is a version of"),
-        Field("version", Kind.TEXT, "its number or name"),
-        Field("model_name", Kind.TEXT, "model behind it"),
-        Field("model_version", Kind.TEXT, "version of the model"),
+        Field("policy_version_id", Kind.TEXT, "the version", required=True, aliases=("id",), identifier=True),
+        Field("policy_id", Kind.TEXT, "the policy it is a version of", identifier=True),
+        Field("version", Kind.TEXT, "its number or name", identifier=True),
+        Field("model_name", Kind.TEXT, "model behind it", identifier=True),
+        Field("model_version", Kind.TEXT, "version of the model", identifier=True),
         Field("status", Kind.TEXT, "candidate, active, retired, ..."),
         Field("offline_score", Kind.NUMBER, "score of the offline evaluation", aliases=("offline_alignment_score",)),
         Field("constraint_respect_score", Kind.NUMBER, "share of answers within the constraints, 0 to 1"),

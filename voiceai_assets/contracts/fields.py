@@ -42,7 +42,9 @@ class Field:
     Attributes:
         aliases: other names under which emitters send it.
         choices: values that are expected; others are loaded and judged by the checks.
-        free_text: may hold personal data, hence redacted.
+        free_text: holds what somebody said or wrote, hence redacted, and deleted by retention.
+        identifier: tells things apart by its letters and digits (an id, a version), hence never redacted. Every other
+            text is: whoever adds a field has to say so where nothing personal can be in it.
         person: names a person, hence stored as a keyed pseudonym only.
         minimum: smallest number that is a value at all; what is less is of the wrong type.
     """
@@ -55,6 +57,7 @@ class Field:
     aliases: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()
     free_text: bool = False
+    identifier: bool = False
     person: bool = False
     minimum: int | None = None
 
@@ -62,6 +65,12 @@ class Field:
     def names(self) -> tuple[str, ...]:
         """The name and its aliases: the keys under which emitters send it."""
         return (self.name, *self.aliases)
+
+    @property
+    def is_label(self) -> bool:
+        """A word of some vocabulary, or a list of them, as far as the emitter keeps to it: redacted, never deleted."""
+        is_text = self.kind in (Kind.TEXT, Kind.TEXT_LIST)
+        return is_text and not (self.free_text or self.identifier or self.person)
 
 
 @dataclass(frozen=True)
@@ -115,7 +124,10 @@ class Contract:
     def version(self) -> str:
         """Fingerprint of names, types and rules: a changed contract makes new load ids."""
         rules = [
-            (f.name, f.kind.name, f.required, f.default, f.aliases, f.choices, f.free_text, f.person, f.minimum)
+            (
+                *(f.name, f.kind.name, f.required, f.default, f.aliases, f.choices),
+                *(f.free_text, f.identifier, f.person, f.minimum),
+            )
             for f in self.columns
         ]
         return hashlib.sha256(json.dumps([rules, self.identity, self.time_field]).encode()).hexdigest()[:12]

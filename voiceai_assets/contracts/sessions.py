@@ -13,7 +13,7 @@ SESSIONS = Contract(
     dataset="sessions",
     grain="one row per session that a source declares",
     fields=(
-        Field("session_id", Kind.TEXT, "the conversation", required=True),
+        Field("session_id", Kind.TEXT, "the conversation", required=True, identifier=True),
         Field("user_id", Kind.TEXT, "keyed pseudonym of the caller", person=True),
         Field("user_type", Kind.TEXT, "whether the caller had used the service before", choices=USER_TYPES),
         Field("channel", Kind.TEXT, "voice, web, ussd, sms, chat, ...; null where the source does not say"),
@@ -37,7 +37,7 @@ SESSION_METRICS = Contract(
     dataset="session_metrics",
     grain="one row per session, with the aggregates that its source computed",
     fields=(
-        Field("session_id", Kind.TEXT, "the conversation", required=True),
+        Field("session_id", Kind.TEXT, "the conversation", required=True, identifier=True),
         Field("avg_asr_confidence", Kind.NUMBER, "mean recognition confidence, 0 to 1"),
         Field("avg_intent_confidence", Kind.NUMBER, "mean intent confidence, 0 to 1"),
         Field("misunderstanding_rate", Kind.NUMBER, "share of turns that were misunderstood, 0 to 1"),

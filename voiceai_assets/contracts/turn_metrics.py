@@ -35,8 +35,8 @@ TURN_METRICS = Contract(
     dataset="turn_metrics",
     grain="one row per measured turn of a call",
     fields=(
-        Field("session_id", Kind.TEXT, "the conversation", required=True),
-        Field("call_id", Kind.TEXT, "the telephone call within it"),
+        Field("session_id", Kind.TEXT, "the conversation", required=True, identifier=True),
+        Field("call_id", Kind.TEXT, "the telephone call within it", identifier=True),
         Field("turn_number", Kind.INTEGER, "the turn within the call, from 1", required=True, minimum=1),
         Field("timestamp", Kind.INSTANT, "when it was measured", required=True),
         Field("user_id", Kind.TEXT, "keyed pseudonym of the caller", person=True),

@@ -17,9 +17,13 @@ def _text(name: str, doc: str) -> Field:
     return Field(name, Kind.TEXT, doc)
 
 
+def _id(name: str, doc: str) -> Field:
+    return Field(name, Kind.TEXT, doc, identifier=True)
+
+
 FIELDS = (
-    Field("session_id", Kind.TEXT, "the conversation", required=True),
-    _text("turn_id", "identity of the row where the emitter gives one"),
+    Field("session_id", Kind.TEXT, "the conversation", required=True, identifier=True),
+    _id("turn_id", "identity of the row where the emitter gives one"),
     Field("turn_number", Kind.INTEGER, "position in the session, from 1", required=True, minimum=1),
     Field("timestamp", Kind.INSTANT, "when the turn began; without offset it is in the source's zone", required=True),
     Field("speaker", Kind.TEXT, "exchange = prompt and answer in one row", default="exchange", choices=SPEAKERS),
@@ -31,7 +35,7 @@ FIELDS = (
     _text("language", "language of the turn"),
     _text("module", "part of the dialogue"),
     _text("flow_id", "dialogue flow"),
-    _text("flow_version", "version of the flow"),
+    _id("flow_version", "version of the flow"),
     _text("state", "state within the flow"),
     Field("user_text", Kind.TEXT, "what the caller said, redacted", free_text=True),
     Field("agent_text", Kind.TEXT, "what the assistant said, redacted", free_text=True),
@@ -64,10 +68,10 @@ FIELDS = (
     Field("barge_in", Kind.BOOLEAN, "the caller spoke over the prompt", aliases=("barge_in_triggered",)),
     Field("cancelled", Kind.BOOLEAN, "the reply was cancelled; excluded from latency percentiles"),
     _text("agent_name", "assistant or human agent"),
-    _text("model_version", "version of the dialogue model"),
-    _text("deployment_id", "release that served the turn"),
-    _text("experiment_id", "experiment"),
-    _text("experiment_variant", "variant"),
+    _id("model_version", "version of the dialogue model"),
+    _id("deployment_id", "release that served the turn"),
+    _id("experiment_id", "experiment"),
+    _id("experiment_variant", "variant"),
     Field("session_outcome", Kind.TEXT, "may stand on any turn of the session", choices=OUTCOMES),
     _text("transfer_reason", "why the caller was transferred"),
     Field("sentiment", Kind.NUMBER, "sentiment of the caller, as the emitter scored it"),

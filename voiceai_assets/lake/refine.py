@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from voiceai_assets.contracts import DATASETS
-from voiceai_assets.contracts.fields import Contract, Kind
+from voiceai_assets.contracts.fields import Contract, Field, Kind
 from voiceai_assets.contracts.turns import TURNS
 from voiceai_assets.lake.account import DayLoad, FileAccount, LakeDay, count_again, with_erasures, write_account
 from voiceai_assets.lake.ahead import side_by_side
@@ -206,21 +206,21 @@ class Refinery:
         self._replacements("pseudonyms", people, self._pseudonymise)
         suspicious = self._suspects(contract)
         for name, originals in suspicious.items():
-            clean = _clean_document if contract.of(name).kind is Kind.JSON else redact
+            clean = redact if contract.of(name).kind is Kind.TEXT else _clean_document
             self._replacements(f"clean_{name}", originals, clean)
         columns, joins = [], []
         counted = COUNTED if contract is TURNS and count_word_errors(self._db, "today", "word_errors") else ()
         joins += ["LEFT JOIN word_errors USING (position)"] if counted else []
         for field in contract.fields:
             name, clean_name = quoted(field.name), f"clean_{field.name}"
-            original = f"CAST(t.{name} AS VARCHAR)"
+            original = _as_text(field, f"t.{name}")
             if field.name in counted:
                 columns.append(f"coalesce(t.{name}, word_errors.{name}) AS {name}")
             elif field.person:
                 columns.append(f"pseudonyms.clean AS {name}")
                 joins.append(f"LEFT JOIN pseudonyms ON pseudonyms.original = {original}")
             elif field.name in suspicious:
-                columns.append(f"CAST(coalesce({clean_name}.clean, {original}) AS {field.kind.duckdb}) AS {name}")
+                columns.append(f"coalesce({_from_text(field, f'{clean_name}.clean')}, t.{name}) AS {name}")
                 joins.append(f"LEFT JOIN {clean_name} ON {clean_name}.original = {original}")
             else:
                 columns.append(f"t.{name}")
@@ -272,21 +272,25 @@ class Refinery:
         return redact_row(text, *header) if header else redact_record(text)
 
     def _suspects(self, contract: Contract) -> dict[str, list[str]]:
-        """Field of free text -> values of the day that may not stay as they are; fields without any are left out."""
-        fields = [f.name for f in contract.fields if f.free_text]
+        """Field -> values of the day that may not stay as they are; fields without any are left out.
+
+        A label has few values in a day, so each is looked at once; texts seldom repeat, and to find that out costs more
+        than to look twice.
+        """
+        fields = [f for f in contract.fields if f.free_text or f.is_label]
         if not fields:
             return {}
         query = " UNION ALL ".join(
-            f"SELECT {literal(name)} AS field, {contract.of(name).kind is Kind.JSON} AS is_json, "
-            f"CAST({quoted(name)} AS VARCHAR) AS text FROM today "
-            f"WHERE refusal IS NULL AND {quoted(name)} IS NOT NULL"
-            for name in fields
+            f"SELECT {'DISTINCT' if field.is_label else ''} {literal(field.name)} AS field, "
+            f"{field.kind is not Kind.TEXT} AS is_json, {_as_text(field, quoted(field.name))} AS text FROM today "
+            f"WHERE refusal IS NULL AND {quoted(field.name)} IS NOT NULL"
+            for field in fields
         )
         found: dict[str, set[str]] = {}
         for batch in side_by_side(_only_suspects, self._db.sql(query).to_arrow_reader(_TEXTS_AT_ONCE)):
-            for field, text in zip(*batch.select(["field", "text"]).to_pydict().values(), strict=True):
-                found.setdefault(field, set()).add(text)
-        return {field: sorted(texts) for field, texts in found.items()}
+            for name, text in zip(*batch.select(["field", "text"]).to_pydict().values(), strict=True):
+                found.setdefault(name, set()).add(text)
+        return {name: sorted(texts) for name, texts in found.items()}
 
     def _people(self, column: str) -> list[str]:
         """Whom the day names, each once."""
@@ -325,6 +329,16 @@ def _identity(contract: Contract) -> str:
         for part in contract.identity
     ]
     return f"hash(source, {', '.join(parts)})"
+
+
+def _as_text(field: Field, value: str) -> str:
+    """DuckDB: a value as redaction reads it; a list is a document, for a mark's brackets must not end it."""
+    return f"CAST({f'to_json({value})' if field.kind is Kind.TEXT_LIST else value} AS VARCHAR)"
+
+
+def _from_text(field: Field, text: str) -> str:
+    """DuckDB: the value that a redacted text stands for."""
+    return f"CAST({f'CAST({text} AS JSON)' if field.kind is Kind.TEXT_LIST else text} AS {field.kind.duckdb})"
 
 
 def _only_suspects(batch: pa.RecordBatch) -> pa.RecordBatch:
