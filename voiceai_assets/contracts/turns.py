@@ -34,7 +34,7 @@ FIELDS = (
     _text("disability", "declared disability"),
     _text("language", "language of the turn"),
     _text("module", "part of the dialogue"),
-    _text("flow_id", "dialogue flow"),
+    _id("flow_id", "dialogue flow"),
     _id("flow_version", "version of the flow"),
     _text("state", "state within the flow"),
     Field("user_text", Kind.TEXT, "what the caller said, redacted", free_text=True),

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -62,11 +63,13 @@ def load_day(connection: psycopg.Connection[Any], lake: Path, load: DayLoad) -> 
     connection.execute(sql.SQL("truncate {}").format(table))
     # freeze: rows of a table truncated in this transaction are born visible to all; otherwise their first reader would
     # mark each one so and, with data checksums, write every page into the log (1.2 s for a million turns)
-    copy_rows(connection, place, table, freeze=True)
+    with ThreadPoolExecutor(1) as aside:  # PostgreSQL is what one waits for meanwhile
+        sessions = aside.submit(_sessions_of, place.rows) if contract is TURNS else None
+        copy_rows(connection, place, table, freeze=True)
     _load_quarantine(connection, load, place)
     ledger.record_load(connection, load, (sha256_of(place.rows), sha256_of(place.quarantine)))
-    if contract is TURNS:
-        _load_session_days(connection, load, place)
+    if sessions:
+        _load_session_days(connection, load.day, sessions.result())
     # columns that the models join and order by; those of all sixty took 0.2 s more of a million turns
     columns = sql.SQL(", ").join(map(sql.Identifier, sorted(_asked_for(contract))))
     connection.execute(sql.SQL("analyze {} ({})").format(table, columns))
@@ -122,30 +125,50 @@ def _load_quarantine(connection: psycopg.Connection[Any], load: DayLoad, place: 
     copy_quarantine(connection, place, sql.Identifier("governance", "quarantine"))
 
 
-def _load_session_days(connection: psycopg.Connection[Any], load: DayLoad, place: LakeDay) -> None:
+def _sessions_of(path: Path) -> duckdb.DuckDBPyConnection:
+    """A connection with the table ``sessions`` of a day; asked of the Parquet, which is quicker than PostgreSQL."""
+    db = _duckdb()
+    db.execute(
+        "CREATE TEMP TABLE sessions AS SELECT turn_date, session_id, max(timestamp) AS ended_at, "
+        f"max(session_outcome) AS outcome FROM {from_parquet(path)} GROUP BY ALL"
+    )
+    return db
+
+
+def _load_session_days(connection: psycopg.Connection[Any], day: str, db: duckdb.DuckDBPyConnection) -> None:
     """Which sessions have turns on the day, and what later questions about the day would have to scan turns for."""
-    connection.execute("delete from raw.session_days where turn_date = %s", [load.day])
+    query = "SELECT max(ended_at), max(ended_at) FILTER (outcome IS NULL) FROM sessions"
+    [(last, last_open)] = db.execute(query).fetchall()
+    connection.execute("delete from raw.session_days where turn_date = %s", [day])
     copy_query(
         connection,
-        f"SELECT DISTINCT turn_date, session_id FROM {from_parquet(place.rows)} ORDER BY ALL",
+        "SELECT turn_date, session_id FROM sessions ORDER BY ALL",
         sql.Identifier("raw", "session_days"),
         ["turn_date", "session_id"],
+        db=db,
     )
-    ledger.record_sessions_of(connection, load.day, *_ends(place.rows))
+    ledger.record_sessions_of(connection, day, last, last_open)
 
 
 def copy_query(
-    connection: psycopg.Connection[Any], query: str, table: sql.Composable, columns: list[str], *, freeze: bool = False
+    connection: psycopg.Connection[Any],
+    query: str,
+    table: sql.Composable,
+    columns: list[str],
+    *,
+    freeze: bool = False,
+    db: duckdb.DuckDBPyConnection | None = None,
 ) -> None:
     """COPY the result of a DuckDB query into a table; ``freeze`` as PostgreSQL's COPY understands it.
 
-    The types of the result must be those of the table: binary COPY converts nothing.
+    The types of the result must be those of the table: binary COPY converts nothing. ``db``, where the query wants one
+    of its own, is closed in the end.
     """
     statement = sql.SQL("copy {} ({}) from stdin (format binary, freeze {})").format(
         table, sql.SQL(", ").join(map(sql.Identifier, columns)), sql.Literal(freeze)
     )
-    with _duckdb() as db, connection.cursor().copy(statement) as target:
-        for rows in one_ahead(_binary(db.sql(query))):
+    with db or _duckdb() as source, connection.cursor().copy(statement) as target:
+        for rows in one_ahead(_binary(source.sql(query))):
             target.write(rows)
 
 
@@ -168,16 +191,6 @@ def _encoder(field: pa.Field, *, is_json: bool) -> Any:
     if is_json:
         return StringEncoderBuilder.new_with_output(field, Jsonb())
     return ArrowToPostgresBinaryEncoder.infer_encoder(field)
-
-
-def _ends(path: Path) -> tuple[datetime | None, datetime | None]:
-    """Last turn of the day, and last turn of a session without outcome; asked of the Parquet, which is quicker."""
-    with _duckdb() as db:
-        found = db.execute(
-            "SELECT max(ended_at), max(ended_at) FILTER (outcome IS NULL) FROM (SELECT max(timestamp) AS ended_at, "
-            f"max(session_outcome) AS outcome FROM {from_parquet(path)} GROUP BY session_id)"
-        ).fetchone()
-    return found or (None, None)
 
 
 def _duckdb() -> duckdb.DuckDBPyConnection:
