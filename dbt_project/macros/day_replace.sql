@@ -156,7 +156,7 @@
         {%- call statement('readers', fetch_result=True) -%}
             select distinct nspname, relname from pg_depend join pg_rewrite on pg_rewrite.oid = objid
             join pg_class on pg_class.oid = ev_class join pg_namespace on pg_namespace.oid = relnamespace
-            where refobjid = '{{ relation }}'::regclass and ev_class <> refobjid
+            where refobjid = '{{ relation }}'::regclass and classid = 'pg_rewrite'::regclass and ev_class <> refobjid
         {%- endcall -%}
         {%- for schema, name in load_result('readers')['data'] -%}
             {% do adapter.drop_relation(api.Relation.create(

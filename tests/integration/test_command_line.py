@@ -8,10 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from tests.integration.world import with_log_scores
-from voiceai_assets.cli import landing
 
 pytestmark = pytest.mark.skipif("TEST_DATABASE_URL" in os.environ, reason="uses a home with its own embedded server")
 
@@ -113,18 +111,6 @@ def test_what_would_never_be_read_is_not_landed(home: Path, tmp_path: Path) -> N
         assert result.returncode == (0 if what is folder else 1)
         assert words in " ".join((result.stdout + result.stderr).split())
         assert not [path for path in home.rglob("*calls*") if path.is_file()]
-
-
-def test_a_copy_that_is_stopped_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def stopped(_source: Path, draft: Path) -> None:
-        draft.write_text("half")
-        raise KeyboardInterrupt
-
-    (tmp_path / "calls.jsonl").write_text("{}\n")
-    monkeypatch.setattr(landing.shutil, "copy2", stopped)
-    with pytest.raises(KeyboardInterrupt):
-        landing._copy([(tmp_path / "calls.jsonl", tmp_path / "landing" / "calls.jsonl")], Console())
-    assert not list((tmp_path / "landing").iterdir())
 
 
 def test_a_file_that_nobody_reads_is_reported(home: Path, tmp_path: Path) -> None:

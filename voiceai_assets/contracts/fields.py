@@ -125,8 +125,16 @@ class Contract:
         """Fingerprint of names, types and rules: a changed contract makes new load ids."""
         rules = [
             (
-                *(f.name, f.kind.name, f.required, f.default, f.aliases, f.choices),
-                *(f.free_text, f.identifier, f.person, f.minimum),
+                f.name,
+                f.kind.name,
+                f.required,
+                f.default,
+                f.aliases,
+                f.choices,
+                f.free_text,
+                f.identifier,
+                f.person,
+                f.minimum,
             )
             for f in self.columns
         ]

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from voiceai_assets.adapters.base import COMPRESSIONS, FORMATS, split_name
-from voiceai_assets.lake.reading import read_blocks
+from voiceai_assets.lake.reading import Block, read_blocks
 from voiceai_assets.lake.reading.bytes import UTF16_BOMS, has_returns_alone
 from voiceai_assets.lake.reading.documents import items_of
 
@@ -33,17 +33,27 @@ class CannotMendError(ValueError):
 
 def texts_of(path: Path, lines: Collection[int]) -> dict[int, str]:
     """Records that begin on these lines, as they arrived (personal data included), without their newline."""
+    return _texts_and_count(path, lines)[0]
+
+
+def _texts_and_count(path: Path, lines: Collection[int]) -> tuple[dict[int, str], int]:
+    """The same, and how many records there are in all."""
     found: dict[int, str] = {}
+    total = 0
     for block in read_blocks(path):
+        total += block.rows.num_rows
         if "text" not in block.rows.column_names:
             continue
-        mask = pc.is_in(block.rows["line"], pa.array(sorted(lines), pa.int64()))
-        chosen = block.rows.filter(mask)
+        chosen = _on_lines(block, lines)
         texts = chosen["text"].to_pylist()
         found |= {
             line: text.rstrip("\r\n") for line, text in zip(chosen["line"].to_pylist(), texts, strict=True) if text
         }
-    return found
+    return found, total
+
+
+def _on_lines(block: Block, lines: Collection[int]) -> pa.Table:
+    return block.rows.filter(pc.is_in(block.rows["line"], pa.array(sorted(lines), pa.int64())))
 
 
 def mend(path: Path, records: Mapping[int, str], kept: Path) -> None:
@@ -61,16 +71,15 @@ def mend(path: Path, records: Mapping[int, str], kept: Path) -> None:
     _, ending = split_name(path.name)
     if FORMATS.get(ending) not in MENDABLE:
         raise CannotMendError(f"{path.name}: records of {ending} files are not replaced singly; land the file again")
-    old = texts_of(path, records.keys())
+    old, total = _texts_and_count(path, records.keys())
     if absent := sorted(set(records) - set(old)):
         raise CannotMendError(f"{path.name}: no record begins on line {', '.join(map(str, absent))}")
 
     def write(draft: Path) -> None:
         with _opened(path, "rb") as source, _opened(draft, "wb") as target:
             spans = {line: text.count("\n") + 1 for line, text in old.items()}
-            for piece in _mended(_lines(path, source), records, spans):
-                target.write(piece)
-        _expect(path, draft, _count(path) - sum(not record for record in records.values()))
+            target.writelines(_mended(_lines(path, source), records, spans))
+        _expect(path, draft, total - sum(not record for record in records.values()))
         kept.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(path, kept)
 
@@ -121,7 +130,7 @@ def _survey(path: Path, lines: frozenset[int]) -> tuple[dict[int, int], int]:
     for block in read_blocks(path):
         total += block.rows.num_rows
         has_text = "text" in block.rows.column_names
-        chosen = block.rows.filter(pc.is_in(block.rows["line"], pa.array(sorted(lines), pa.int64())))
+        chosen = _on_lines(block, lines)
         texts = chosen["text"].to_pylist() if has_text else [""] * chosen.num_rows
         for line, text, problem in zip(chosen["line"].to_pylist(), texts, chosen["problem"].to_pylist(), strict=True):
             spans[line] = text.rstrip("\r\n").count("\n") + 1
@@ -135,12 +144,9 @@ def _survey(path: Path, lines: frozenset[int]) -> tuple[dict[int, int], int]:
 
 def _expect(path: Path, draft: Path, records: int) -> None:
     """Read what was written before anybody else can: whatever we misunderstood, nobody's records are lost for it."""
-    if (found := _count(draft)) != records:
+    found = sum(block.rows.num_rows for block in read_blocks(draft))
+    if found != records:
         raise CannotMendError(f"{path.name} would hold {found:,} records instead of {records:,}; it was not changed")
-
-
-def _count(path: Path) -> int:
-    return sum(block.rows.num_rows for block in read_blocks(path))
 
 
 _LAND_AGAIN = "fetch it again from its source or delete it, then run the command again"
