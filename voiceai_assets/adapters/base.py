@@ -71,6 +71,11 @@ class Table:
     explode: str | None = None
     day_of: DayOf | None = None
 
+    @property
+    def takes_each_once(self) -> bool:
+        """Whether every record is one row."""
+        return self.where == "true" and self.explode is None
+
 
 @dataclass(frozen=True)
 class Adapter:

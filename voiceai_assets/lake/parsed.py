@@ -6,8 +6,10 @@ here: what a day makes of its records (``refine``), SQL of single types (``typin
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -21,7 +23,7 @@ from voiceai_assets.contracts.fields import Contract, Field
 from voiceai_assets.lake.account import LostRecordsError
 from voiceai_assets.lake.ahead import one_ahead
 from voiceai_assets.lake.companions import lookup_table
-from voiceai_assets.lake.gathering import Gathered, gather, with_constant
+from voiceai_assets.lake.gathering import Gathered, Stream, gather, with_constant
 from voiceai_assets.lake.inbox import IndexedFile, readable_blocks, stat_of
 from voiceai_assets.lake.people import ERASED, ERASED_MESSAGE, erased_sql, names_people
 from voiceai_assets.lake.reading import Block, UnreadableFileError
@@ -119,8 +121,9 @@ class ParsedFiles:
         ends: dict[str, _End] = {}
         problems: dict[str, UnreadableFileError] = {}
         try:
-            for found in one_ahead(gather(self._blocks(readable, found_in, ends, problems))):
-                self._parse(found)
+            gathered = self._with_keys(gather(self._blocks(readable, found_in, ends, problems)))
+            for _, alike in itertools.groupby(one_ahead(gathered), key=lambda found: found.likeness):
+                self._parse(Stream(alike))
             if changed := next((path for path, f in new.items() if stat_of(self._landing, path) != f.stat), None):
                 raise LandingChangedError(f"{changed} changed while it was being read; run the day again")
             self._drop(list(problems))
@@ -196,21 +199,30 @@ class ParsedFiles:
             if theirs:
                 self._db.execute(f"{refuse} WHERE rowid IN ({', '.join(map(str, theirs))})")
 
-    def _parse(self, found: Gathered) -> None:
-        block = found.block
-        self._db.register("block", block.rows)
-        keys = self._keys_of(block)
-        has_unknown_keys = not keys <= frozenset().union(*(known_columns(table) for table in found.tables))
+    def _with_keys(self, gathered: Iterable[Gathered]) -> Iterator[Gathered]:
+        """The same, and what their records call their values; within a file that only grows, hence seldom changes."""
+        path, keys = "", frozenset[str]()
+        with self._db.cursor() as db:  # while the other one stores what came before
+            for found in gathered:
+                keys = _keys_of(found.block, db) | (keys if found.path == path else frozenset())
+                path = found.path
+                yield replace(found, keys=keys)
+
+    def _parse(self, stream: Stream) -> None:
+        found = stream.first
+        known = [known_columns(table) for table in found.tables]
+        has_unknown_keys = not found.keys <= frozenset().union(*known)
+        self._db.register("block", stream)
         for table in found.tables:
             is_first = table is found.tables[0]
             contract = table.contract
             self._filled.add(contract.dataset)
-            mapped = narrowed(table, keys & known_columns(table))
+            mapped = narrowed(table, found.keys & known_columns(table))
             given = given_fields(mapped)
             self._store(contract, given)
             query = typed_rows_sql(
                 mapped,
-                block,
+                found.block,
                 "block",
                 is_first=is_first,
                 # kept once, also where one record becomes several rows
@@ -227,18 +239,8 @@ class ParsedFiles:
                 [PurePosixPath(found.path).parts[0]],
             )
         self._db.unregister("block")
-
-    def _keys_of(self, block: Block) -> frozenset[str]:
-        """What any record of a block calls its values."""
-        if block.keys_sql is None:
-            return frozenset(block.columns or ())
-        query = "SELECT DISTINCT unnest({}) FROM block WHERE problem IS NULL"
-        try:
-            # where all of it is JSON, as nearly always, a quarter quicker than with a look at each text first
-            found = self._db.execute(query.format("json_keys(text)"))
-        except duckdb.InvalidInputException:
-            found = self._db.execute(query.format(block.keys_sql))
-        return frozenset(key for (key,) in found.fetchall())
+        if stream.error:
+            raise stream.error
 
     def _which_break_off(self, paths: Iterable[str], ends: Mapping[str, _End]) -> dict[str, bool]:
         """A file breaks off when its archive does, or when its last record has neither an end nor a whole content."""
@@ -280,6 +282,22 @@ class ParsedFiles:
         for dataset in self._filled:  # a deleted row keeps its memory until the table goes
             self._create_table(DATASETS[dataset])
         self._filled.clear()
+
+
+def _keys_of(block: Block, db: duckdb.DuckDBPyConnection) -> frozenset[str]:
+    """What any record of a block calls its values."""
+    if block.keys_sql is None:
+        return frozenset(block.columns or ())
+    query = "SELECT DISTINCT unnest({}) FROM records WHERE problem IS NULL"
+    db.register("records", block.rows)
+    try:
+        # where all of it is JSON, as nearly always, a quarter quicker than with a look at each text first
+        found = db.execute(query.format("json_keys(text)"))
+    except duckdb.InvalidInputException:
+        found = db.execute(query.format(block.keys_sql))
+    keys = frozenset(key for (key,) in found.fetchall())
+    db.unregister("records")
+    return keys
 
 
 def table_of(contract: Contract) -> str:

@@ -29,6 +29,7 @@ from functools import cache
 from importlib.metadata import entry_points
 from typing import Protocol
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -102,15 +103,21 @@ def suspects(texts: pa.Array) -> pa.Array:
     if name_finders():
         return pc.not_equal(texts, "")
     mask = pc.match_substring_regex(texts, _SUSPICIOUS)
-    quoted = pc.match_substring(texts, '"')
-    if not pc.any(quoted).as_py():
+    if not _holds(texts, '"'):
         return mask
+    quoted = pc.match_substring(texts, '"')
     doubtful = pc.and_(mask, quoted)
     reduced = pc.replace_substring_regex(texts.filter(doubtful), pattern=_PLAIN_MEMBERS, replacement=r'""\1')
     mask = pc.replace_with_mask(mask, doubtful, pc.match_substring_regex(reduced, _SUSPICIOUS))
     # a pattern of its own: with this one in it the other would be beyond the size at which RE2 is quick
     people = pc.match_substring_regex(texts.filter(quoted), f"(?i){PERSON_MEMBER}|{_TONES}")
     return pc.or_(mask, pc.replace_with_mask(quoted, quoted, people))
+
+
+def _holds(texts: pa.Array, character: str) -> bool:
+    """Whether an ASCII character may stand in any of the texts; to ask each one takes half as long as the pattern."""
+    characters = texts.buffers()[2]
+    return characters is not None and bool((np.frombuffer(characters, np.uint8) == ord(character)).any())
 
 
 def redact(text: str) -> str:

@@ -46,6 +46,11 @@ class Block:
         return dict(zip(columns, self.values or [f"c{i}" for i in range(len(columns))], strict=True))
 
     @property
+    def is_whole(self) -> bool:
+        """Whether all of its records could be read."""
+        return self.rows["problem"].null_count == self.rows.num_rows
+
+    @property
     def last_line(self) -> int:
         """Line of the last record, 0 in an empty block."""
         return self.rows["line"][-1].as_py() if self.rows.num_rows else 0
@@ -66,8 +71,7 @@ class Block:
         places = self._places
         members = ", ".join(f"{quoted(n)} := {_member(places.get(n), kind)}" for n, kind in shape.items())
         record = f"struct_pack({members or 'nothing := NULL'})"
-        is_whole = self.rows["problem"].null_count == self.rows.num_rows
-        return record if is_whole else f"CASE WHEN problem IS NULL THEN {record} END"
+        return record if self.is_whole else f"CASE WHEN problem IS NULL THEN {record} END"
 
     def unknown_sql(self, known: Iterable[str]) -> str:
         """DuckDB: JSON object of what a record holds beyond the known columns, or null."""

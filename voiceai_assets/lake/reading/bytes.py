@@ -15,7 +15,7 @@ from voiceai_assets.adapters.base import COMPRESSIONS
 
 ARCHIVE_STEP = 2**16
 LINE_STEP = 2**16  # in which the last line's end before a block's end is looked for
-BLOCK_BYTES = 64 * 2**20  # memory is a few times this
+BLOCK_BYTES = 16 * 2**20  # memory is a few times this
 #: A single record beyond this is refused; the longest that was ever seen in the field held 10 MB.
 LONGEST_LINE = 64 * 2**20
 #: An archive that grows by more than this factor, and beyond this size, is a bomb and no call log.

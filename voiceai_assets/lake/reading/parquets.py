@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from voiceai_assets.lake.reading.block import Block, UnreadableFileError
 
 BATCH_ROWS = 20_000  # as lines.py: a scan is parallel over batches
-BLOCK_BYTES = 64 * 2**20
+BLOCK_BYTES = 16 * 2**20
 
 
 def parquet_blocks(path: Path) -> Iterator[Block]:
