@@ -1,20 +1,25 @@
-"""Many small files are read as one block, and each keeps what is its own."""
+"""Many small files are read as one block, many blocks of a file by one query, and each keeps what is its own."""
 
 from __future__ import annotations
 
+import itertools
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from voiceai_assets.lake import gathering, inbox, parsed
 from voiceai_assets.lake.account import LakeDay
 from voiceai_assets.lake.gathering import gather
 from voiceai_assets.lake.inbox import IndexedFile, index_files, scan
 from voiceai_assets.lake.parsed import LandingChangedError
-from voiceai_assets.lake.reading import read_blocks
+from voiceai_assets.lake.reading import Block, read_blocks
+from voiceai_assets.lake.reading import bytes as bytes_module
 from voiceai_assets.lake.refine import Refinery
 from voiceai_assets.privacy.pseudonyms import Pseudonymiser
 
@@ -98,3 +103,90 @@ def test_a_day_whose_reading_failed_half_way_is_read_once_more_from_the_start(tm
     assert [load.rows_in for load in loads] == [2]
     rows = duckdb.sql(f"SELECT session_id FROM '{LakeDay(tmp_path / 'lake', 'turns', DAY).rows}' ORDER BY 1").fetchall()
     assert rows == [("a",), ("b",)]
+
+
+# -- a file of many blocks ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each line is a block, and enough for a question."""
+    monkeypatch.setattr(bytes_module, "BLOCK_BYTES", 64)
+    monkeypatch.setattr(gathering, "_ENOUGH_BYTES", 1)
+
+
+@pytest.fixture
+def queries(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Grows with each query that reads records, by one."""
+    asked: list[int] = []
+    typed = parsed.typed_rows_sql
+    monkeypatch.setattr(parsed, "typed_rows_sql", lambda *args, **kwargs: asked.append(1) or typed(*args, **kwargs))
+    return asked
+
+
+def _rows(landing: Path, lake: Path) -> list[tuple[Any, ...]]:
+    refinery = _refinery(landing, lake)
+    refinery.refine(DAY, _indexed(landing))
+    refinery.close()
+    columns = "session_id, intent, extra::VARCHAR, source_line"
+    return duckdb.sql(f"SELECT {columns} FROM '{LakeDay(lake, 'turns', DAY).rows}'").fetchall()
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_blocks_of_one_file_are_read_by_one_query_in_their_order(tmp_path: Path, queries: list[int]) -> None:
+    _land(tmp_path / "landing", a="".join(_line(f"s{n:03}") for n in range(200)))
+    rows = _rows(tmp_path / "landing", tmp_path / "lake")
+    assert rows == [(f"s{n:03}", None, None, n + 1) for n in range(200)]
+    assert len(queries) == 1
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_a_key_that_first_comes_late_in_a_file_is_not_missed(tmp_path: Path, queries: list[int]) -> None:
+    def line(session: str, **more: str) -> str:
+        return _line(session).replace("}", "".join(f', "{name}": "{value}"' for name, value in more.items()) + "}")
+
+    sent = [line("a"), line("b", intent="pay"), line("c", mood="calm"), line("d"), line("e", intent="ask", mood="sad")]
+    _land(tmp_path / "landing", a="".join(sent), b=_line("f"))
+    assert _rows(tmp_path / "landing", tmp_path / "lake") == [
+        ("a", None, None, 1),
+        ("b", "pay", None, 2),
+        ("c", None, '{"mood":"calm"}', 3),
+        ("d", None, None, 4),
+        ("e", "ask", '{"mood":"sad"}', 5),
+        ("f", None, None, 1),
+    ]
+    assert len(queries) == 4  # without either key, with one, with both; and the other file
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_a_line_that_is_no_text_among_others_of_csv_is_refused_alone(tmp_path: Path) -> None:
+    landing = tmp_path / "landing"
+    (landing / "canonical").mkdir(parents=True)
+    lines = [b"s%d,1,%sT10:00:00Z,pay\n" % (n, DAY.encode()) for n in range(6)]
+    lines[3] = lines[3].replace(b"pay", b"p\xff")
+    (landing / "canonical" / "a.csv").write_bytes(b"session_id,turn_number,timestamp,intent\n" + b"".join(lines))
+    assert [row[0] for row in _rows(landing, tmp_path / "lake")] == ["s0", "s1", "s2", "s4", "s5"]
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("trouble", [KeyboardInterrupt, OSError])
+def test_what_stops_a_file_half_way_stops_the_day_as_what_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: type[BaseException]
+) -> None:
+    landing = tmp_path / "landing"
+    _land(landing, a="".join(_line(f"s{n}") for n in range(9)))
+    files = _indexed(landing)
+    read = inbox.read_blocks
+
+    def failing(path: Path) -> Iterator[Block]:
+        yield from itertools.islice(read(path), 5)
+        raise trouble("half way")
+
+    refinery = _refinery(landing, tmp_path / "lake")
+    monkeypatch.setattr(inbox, "read_blocks", failing)
+    with pytest.raises(trouble, match="half way"):
+        refinery.refine(DAY, files)
+    assert not (tmp_path / "lake" / "turns").exists()
+    monkeypatch.setattr(inbox, "read_blocks", read)
+    assert [load.rows_in for load in refinery.refine(DAY, files)] == [9]  # nothing of the first attempt is left
+    refinery.close()

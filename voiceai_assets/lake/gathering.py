@@ -1,5 +1,4 @@
-"""Blocks put together: a question takes DuckDB milliseconds, ten thousand files may be one day, and one file have
-a hundred blocks.
+"""Blocks put together: a question takes DuckDB milliseconds, and a day may be ten thousand files, or a file of blocks.
 
 Belongs here: which blocks go together. Does not belong here: reading them, and what is asked of them.
 """
@@ -73,7 +72,7 @@ class Stream:
             for found in itertools.chain([self.first], self._others):
                 # a scan is parallel over batches
                 yield from found.block.rows.to_batches(max_chunksize=BATCH_LINES)
-        except BaseException as error:  # also of Ctrl-C
+        except BaseException as error:  # noqa: BLE001  # Ctrl-C, too: whoever reads the stream raises it again
             self.error = error
 
 

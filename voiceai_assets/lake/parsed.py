@@ -128,7 +128,7 @@ class ParsedFiles:
                 raise LandingChangedError(f"{changed} changed while it was being read; run the day again")
             self._drop(list(problems))
             self._miss_none({path: n for path, n in found_in.items() if path not in problems})
-        except Exception:
+        except BaseException:
             self.forget(list(new))
             raise
         self._truncated |= self._which_break_off(new, ends)

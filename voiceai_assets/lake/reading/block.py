@@ -48,7 +48,7 @@ class Block:
     @property
     def is_whole(self) -> bool:
         """Whether all of its records could be read."""
-        return self.rows["problem"].null_count == self.rows.num_rows
+        return bool(self.rows["problem"].null_count == self.rows.num_rows)
 
     @property
     def last_line(self) -> int:
