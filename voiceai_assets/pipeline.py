@@ -24,7 +24,8 @@ from voiceai_assets.checks.suites import Suite, all_suites, is_asked
 from voiceai_assets.contracts import DATASETS
 from voiceai_assets.lake.abreast import refine_abreast
 from voiceai_assets.lake.account import DayLoad, LakeDay, with_erasures
-from voiceai_assets.lake.inbox import IndexedFile, Refresh, files_by_day, input_fingerprint, refresh
+from voiceai_assets.lake.inbox import Refresh, files_by_day, input_fingerprint, refresh
+from voiceai_assets.lake.indexing import IndexedFile
 from voiceai_assets.lake.refine import Refinery
 from voiceai_assets.lake.remote import Remote
 from voiceai_assets.partitions import today

@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from voiceai_assets.automation.retention import LandedFile, Retirement, limit, to_retire
 from voiceai_assets.lake.account import LakeDay
 from voiceai_assets.lake.erasure import connected, lake_days
-from voiceai_assets.lake.inbox import IndexedFile, left_aside
+from voiceai_assets.lake.inbox import left_aside
+from voiceai_assets.lake.indexing import IndexedFile
 from voiceai_assets.lake.texts import drop_texts
 from voiceai_assets.pipeline import Pipeline, is_booked
 from voiceai_assets.privacy.pseudonyms import Pseudonymiser

@@ -44,7 +44,8 @@ from tests.integration.faults import (
 from tests.integration.world import World, session
 from voiceai_assets.lake import inbox, parsed
 from voiceai_assets.lake.account import LakeDay
-from voiceai_assets.lake.inbox import FileStat, Refresh, readable_blocks
+from voiceai_assets.lake.inbox import Refresh
+from voiceai_assets.lake.indexing import FileStat, readable_blocks
 from voiceai_assets.lake.reading import Block
 from voiceai_assets.pipeline import Pipeline
 from voiceai_assets.warehouse.copy import HalfWrittenError

@@ -31,7 +31,7 @@ from voiceai_assets.assets.dbt_calls import DbtCalls
 from voiceai_assets.automation.planning import DayRange
 from voiceai_assets.build import build_defs
 from voiceai_assets.instance import DAGSTER_YAML
-from voiceai_assets.lake.inbox import sha256_of
+from voiceai_assets.lake.indexing import sha256_of
 from voiceai_assets.partitions import remember_first_day
 from voiceai_assets.pipeline import Pipeline
 from voiceai_assets.settings import Settings

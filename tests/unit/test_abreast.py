@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from voiceai_assets.lake.abreast import LARGE_DAY_BYTES, shares
-from voiceai_assets.lake.inbox import IndexedFile, files_by_day
+from voiceai_assets.lake.inbox import files_by_day
+from voiceai_assets.lake.indexing import IndexedFile
 
 DAYS = ["2026-08-01", "2026-08-02", "2026-08-03", "2026-08-04"]
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from voiceai_assets.automation.retention import LandedFile, to_retire
-from voiceai_assets.lake import inbox, reading
-from voiceai_assets.lake.companions import companions_of
-from voiceai_assets.lake.inbox import IndexedFile, refresh
+from voiceai_assets.lake import companions, indexing, reading
+from voiceai_assets.lake.companions import Companions
+from voiceai_assets.lake.inbox import refresh
+from voiceai_assets.lake.indexing import IndexedFile
 from voiceai_assets.lake.reading import Block, UnreadableFileError
 from voiceai_assets.lake.refine import Refinery
 from voiceai_assets.privacy.pseudonyms import Pseudonymiser
@@ -65,7 +66,27 @@ def test_retention_keeps_sessions_of_any_name_while_their_turns_stay(tmp_path: P
 def test_what_is_not_read_as_sessions_says_no_days(tmp_path: Path, name: str) -> None:
     land(tmp_path, name, TURNS.format("2025-04-14"))
     land(tmp_path, "voice_turns.csv", TURNS.format("2025-02-21"))
-    assert companions_of(tmp_path / "landing", "irembo/voice_turns.csv") == []
+    assert Companions(tmp_path / "landing").of("irembo/voice_turns.csv") == []
+
+
+def test_many_files_in_one_folder_are_listed_and_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand exports of turns beside a thousand of sessions: to ask for each pair would take minutes."""
+    for n in range(1, 8):
+        land(tmp_path, f"voice_sessions_{n}.csv", SESSIONS.format(f"2025-04-0{n}"))
+        land(tmp_path, f"voice_turns_{n}.csv", TURNS.format("2025-02-21"))
+    listed: list[Path] = []
+    hashed: list[Path] = []
+    scandir, sha256_of = os.scandir, indexing.sha256_of
+    monkeypatch.setattr(companions.os, "scandir", lambda path: listed.append(path) or scandir(path))
+    monkeypatch.setattr(indexing, "sha256_of", lambda path: hashed.append(path) or sha256_of(path))
+    known = look(tmp_path)
+    assert len(known["irembo/voice_turns_1.csv"].companions) == 7
+    assert len(hashed) == len(set(hashed)) == 14
+    # landing and the folder by the scan, the folder by the look for news, and by the look into them
+    assert len(listed) == 4
+    listed.clear()
+    assert look(tmp_path, known) == known
+    assert len(listed) == 3
 
 
 # -- what they say ---------------------------------------------------------------------------------------------------
@@ -159,13 +180,13 @@ def test_a_day_in_a_lists_name_is_its_day_whatever_lies_beside_it(tmp_path: Path
 def test_a_list_moves_without_being_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     known = landed_in_turn(tmp_path, "users.csv", "voice_turns.csv")
     read: list[str] = []
-    blocks = inbox.readable_blocks
+    blocks = indexing.readable_blocks
 
     def noted(landing: Path, paths: list[str], problems: dict[str, UnreadableFileError]) -> Iterator[tuple[str, Block]]:
         read.extend(paths)
         return blocks(landing, paths, problems)
 
-    monkeypatch.setattr(inbox, "readable_blocks", noted)
+    monkeypatch.setattr(indexing, "readable_blocks", noted)
     land(tmp_path, "voice_sessions.csv", SESSIONS.format("2025-02-21"))
     assert days(look(tmp_path, known))["users.csv"] == ["2025-02-21"]
     assert read == ["irembo/voice_sessions.csv", "irembo/voice_turns.csv"]

@@ -32,7 +32,8 @@ from voiceai_assets.lake.erasure import (
     search,
     sessions_of,
 )
-from voiceai_assets.lake.inbox import index_files, scan
+from voiceai_assets.lake.inbox import scan
+from voiceai_assets.lake.indexing import index_files
 from voiceai_assets.lake.mending import CannotMendError, mend, remove
 from voiceai_assets.lake.people import PEOPLE, session_fields
 from voiceai_assets.lake.refine import Refinery

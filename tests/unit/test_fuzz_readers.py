@@ -21,7 +21,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from voiceai_assets.lake.account import DayLoad
-from voiceai_assets.lake.inbox import IndexedFile, refresh
+from voiceai_assets.lake.inbox import refresh
+from voiceai_assets.lake.indexing import IndexedFile
 from voiceai_assets.lake.refine import Refinery
 from voiceai_assets.privacy.pseudonyms import Pseudonymiser
 

@@ -13,10 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voiceai_assets.lake import gathering, inbox, parsed
+from voiceai_assets.lake import gathering, indexing, parsed
 from voiceai_assets.lake.account import LakeDay
 from voiceai_assets.lake.gathering import gather
-from voiceai_assets.lake.inbox import IndexedFile, index_files, scan
+from voiceai_assets.lake.inbox import scan
+from voiceai_assets.lake.indexing import IndexedFile, index_files
 from voiceai_assets.lake.parsed import LandingChangedError
 from voiceai_assets.lake.reading import Block, read_blocks
 from voiceai_assets.lake.reading import bytes as bytes_module
@@ -176,17 +177,17 @@ def test_what_stops_a_file_half_way_stops_the_day_as_what_it_is(
     landing = tmp_path / "landing"
     _land(landing, a="".join(_line(f"s{n}") for n in range(9)))
     files = _indexed(landing)
-    read = inbox.read_blocks
+    read = indexing.read_blocks
 
     def failing(path: Path) -> Iterator[Block]:
         yield from itertools.islice(read(path), 5)
         raise trouble("half way")
 
     refinery = _refinery(landing, tmp_path / "lake")
-    monkeypatch.setattr(inbox, "read_blocks", failing)
+    monkeypatch.setattr(indexing, "read_blocks", failing)
     with pytest.raises(trouble, match="half way"):
         refinery.refine(DAY, files)
     assert not (tmp_path / "lake" / "turns").exists()
-    monkeypatch.setattr(inbox, "read_blocks", read)
+    monkeypatch.setattr(indexing, "read_blocks", read)
     assert [load.rows_in for load in refinery.refine(DAY, files)] == [9]  # nothing of the first attempt is left
     refinery.close()

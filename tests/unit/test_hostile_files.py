@@ -23,10 +23,11 @@ import pytest
 
 from voiceai_assets.contracts.fields import Kind
 from voiceai_assets.contracts.turns import TURNS
-from voiceai_assets.lake import inbox, parsed, reading, typing
+from voiceai_assets.lake import inbox, indexing, parsed, reading, typing
 from voiceai_assets.lake.account import DayLoad, LakeDay, LostRecordsError
 from voiceai_assets.lake.erasure import readable_files
-from voiceai_assets.lake.inbox import IndexedFile, Refresh, refresh
+from voiceai_assets.lake.inbox import Refresh, refresh
+from voiceai_assets.lake.indexing import IndexedFile
 from voiceai_assets.lake.reading import Block
 from voiceai_assets.lake.reading import bytes as bytes_module
 from voiceai_assets.lake.refine import Refinery
@@ -326,7 +327,7 @@ def test_memory_and_disk_are_no_fault_of_a_file(
         raise error("full")
 
     land(tmp_path, line())
-    monkeypatch.setattr(inbox, "days_sql", fails)
+    monkeypatch.setattr(indexing, "days_sql", fails)
     with pytest.raises(error):
         take_in(tmp_path)
 
@@ -471,7 +472,7 @@ def _without_line_2(blocks: Iterator[tuple[str, Block]]) -> Iterator[tuple[str, 
         ),
         (
             lambda patch: patch.setattr(
-                parsed, "readable_blocks", lambda *a: _without_line_2(inbox.readable_blocks(*a))
+                parsed, "readable_blocks", lambda *a: _without_line_2(indexing.readable_blocks(*a))
             ),
             rf"3 records of (turns|calls) were counted for {DAY} and 2 were read; `touch` the file",
         ),

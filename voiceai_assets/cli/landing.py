@@ -11,7 +11,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from voiceai_assets.adapters import ADAPTERS
-from voiceai_assets.lake.inbox import is_left_out, sha256_of
+from voiceai_assets.lake.inbox import is_left_out
+from voiceai_assets.lake.indexing import sha256_of
 from voiceai_assets.lake.naming import landing_name
 from voiceai_assets.partitions import first_day, remember_first_day, today
 from voiceai_assets.pipeline import Pipeline

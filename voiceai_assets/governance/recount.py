@@ -22,7 +22,8 @@ from voiceai_assets.contracts import DATASETS
 from voiceai_assets.governance.findings import Finding, remark
 from voiceai_assets.lake.account import LakeDay
 from voiceai_assets.lake.erasure import connected
-from voiceai_assets.lake.inbox import files_by_day, sha256_of
+from voiceai_assets.lake.inbox import files_by_day
+from voiceai_assets.lake.indexing import sha256_of
 from voiceai_assets.lake.parquet import from_parquet
 from voiceai_assets.lake.parsed import LandingChangedError
 from voiceai_assets.lake.refine import Refinery

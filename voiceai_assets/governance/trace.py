@@ -17,7 +17,7 @@ import psycopg
 from voiceai_assets.catalogue import catalogue
 from voiceai_assets.governance.lineage import datasets_of, exposures_reading, marts_fed_by, views_reading
 from voiceai_assets.governance.withheld import read_withheld, withheld_by_metric
-from voiceai_assets.lake.inbox import sha256_of
+from voiceai_assets.lake.indexing import sha256_of
 from voiceai_assets.warehouse import ledger
 from voiceai_assets.warehouse.marts import certified_marts, views_over_days
 

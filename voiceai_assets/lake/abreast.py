@@ -12,7 +12,8 @@ from contextlib import ExitStack, closing
 import duckdb
 
 from voiceai_assets.lake.account import DayLoad, LostRecordsError
-from voiceai_assets.lake.inbox import IndexedFile, files_by_day
+from voiceai_assets.lake.inbox import files_by_day
+from voiceai_assets.lake.indexing import IndexedFile
 from voiceai_assets.lake.parsed import LandingChangedError
 from voiceai_assets.lake.refine import Refinery
 

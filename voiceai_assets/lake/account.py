@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from voiceai_assets.lake.inbox import IndexedFile
+from voiceai_assets.lake.indexing import IndexedFile
 
 
 class LostRecordsError(RuntimeError):

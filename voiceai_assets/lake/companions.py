@@ -6,8 +6,10 @@ Belongs here: finding and reading them. Does not belong here: what is done with 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import duckdb
 
@@ -18,39 +20,58 @@ from voiceai_assets.lake.reading.block import quoted
 from voiceai_assets.lake.typing import day_sql
 
 
-def companions_of(landing: Path, path: str) -> list[str]:
-    """Paths below landing of the files that a file's days depend on: those that are read as the table it names.
+class Companions:
+    """The files that the days of others depend on, as one look into landing finds them: it asks each folder once.
 
-    Hidden files are none: tools leave them beside the others, and nobody reads them.
+    Args:
+        landing: root of the zone.
     """
-    patterns = {table.day_of.files for table in tables_for(path) if table.day_of}
-    folder = PurePosixPath(path).parent
-    if not patterns:
-        return []
-    return sorted(
-        (folder / other.name).as_posix()
-        for other in (landing / folder).iterdir()
-        if not other.name.startswith(".")
-        and any(table.files in patterns for table in tables_for((folder / other.name).as_posix()))
-        and other.is_file()
-        and not other.is_symlink()
-    )
 
+    def __init__(self, landing: Path) -> None:
+        self._landing = landing
+        self._folders: dict[PurePosixPath, list[_Companion]] = {}
 
-def lookup_table(landing: Path, path: str, table: Table, db: duckdb.DuckDBPyConnection) -> str | None:
-    """Read a file's companions into a temporary table ``(key, day)`` and give its name; None where it needs none.
+    def of(self, path: str) -> list[str]:
+        """Paths below landing of the files that a file's days depend on: those that are read as the table it names."""
+        return [companion.path for companion in self._of(path)]
 
-    The earliest day counts where companions contradict one another; companions that cannot be read say nothing.
-    """
-    if table.day_of is None:
-        return None
-    paths = companions_of(landing, path)
-    stats = [(p, (landing / p).stat().st_mtime_ns) for p in paths]
-    name = "days_" + hashlib.sha256(repr((stats, table.day_of)).encode()).hexdigest()[:16]
-    if db.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = ?", [name]).fetchall() == [(1,)]:
+    def lookup_table(self, path: str, table: Table, db: duckdb.DuckDBPyConnection) -> str | None:
+        """Read a file's companions into a temporary table ``(key, day)`` and give its name; None where it needs none.
+
+        The earliest day counts where companions contradict one another; companions that cannot be read say nothing.
+        """
+        if table.day_of is None:
+            return None
+        companions = self._of(path)
+        stats = [(companion.path, companion.mtime_ns) for companion in companions]
+        name = "days_" + hashlib.sha256(repr((stats, table.day_of)).encode()).hexdigest()[:16]
+        if db.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = ?", [name]).fetchall() == [(1,)]:
+            return name
+        read_days([self._landing / companion.path for companion in companions], table.day_of, name, db)
         return name
-    read_days([landing / companion for companion in paths], table.day_of, name, db)
-    return name
+
+    def _of(self, path: str) -> list[_Companion]:
+        patterns = {table.day_of.files for table in tables_for(path) if table.day_of}
+        folder = PurePosixPath(path).parent
+        if not patterns:
+            return []
+        if folder not in self._folders:
+            self._folders[folder] = sorted(self._in(folder))
+        return [companion for companion in self._folders[folder] if companion.files & patterns]
+
+    def _in(self, folder: PurePosixPath) -> Iterator[_Companion]:
+        """Files of a folder; hidden ones are none: tools leave them beside the others, and nobody reads them."""
+        for entry in os.scandir(self._landing / folder):
+            path = (folder / entry.name).as_posix()
+            files = frozenset(table.files for table in tables_for(path))
+            if files and not entry.name.startswith(".") and entry.is_file(follow_symlinks=False):
+                yield _Companion(path, files, entry.stat().st_mtime_ns)
+
+
+class _Companion(NamedTuple):
+    path: str
+    files: frozenset[str]  # of the adapter's patterns, those of the tables that it is read as
+    mtime_ns: int
 
 
 def read_days(paths: Iterable[Path], day_of: DayOf, name: str, db: duckdb.DuckDBPyConnection) -> None:

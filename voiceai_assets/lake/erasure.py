@@ -23,7 +23,8 @@ from voiceai_assets.adapters.base import FORMATS, Table, split_name
 from voiceai_assets.contracts import DATASETS
 from voiceai_assets.contracts.fields import Contract
 from voiceai_assets.lake.account import DayLoad, FileAccount, LakeDay, with_erasures, write_account
-from voiceai_assets.lake.inbox import FileStat, scan, stat_of
+from voiceai_assets.lake.inbox import scan
+from voiceai_assets.lake.indexing import FileStat, stat_of
 from voiceai_assets.lake.mending import CannotMendError, remove
 from voiceai_assets.lake.parquet import from_parquet, rewrite
 from voiceai_assets.lake.people import (

@@ -1,7 +1,7 @@
-"""What lies in landing: which files there are, what they contain by day, and what a day's input is called.
+"""What lies in landing: which files there are, which of them are news, and what a day's input is called.
 
-Belongs here: listing, hashing and counting files; the fingerprint of a day's input. Does not belong here: typing of
-rows (``typing``, ``refine``), the table that remembers all this (``warehouse.ledger``).
+Belongs here: listing files, comparing them with what is known; the fingerprint of a day's input. Does not belong here:
+looking into files (``indexing``), the table that remembers all this (``warehouse.ledger``).
 """
 
 from __future__ import annotations
@@ -11,94 +11,22 @@ import hashlib
 import itertools
 import json
 import os
-import re
 import time
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import TypeAlias
-
-import duckdb
 
 from voiceai_assets.adapters import adapter_for, tables_for
-from voiceai_assets.adapters.base import Table, is_utf8
+from voiceai_assets.adapters.base import is_utf8
 from voiceai_assets.contracts import DATASETS
 from voiceai_assets.lake import reading
-from voiceai_assets.lake.companions import companions_of, lookup_table
-from voiceai_assets.lake.gathering import gather
+from voiceai_assets.lake.companions import Companions
+from voiceai_assets.lake.indexing import FileStat, IndexedFile, home_day, index_files, reader_of
 from voiceai_assets.lake.naming import is_personal, personal_name, without_persons
-from voiceai_assets.lake.reading import UnreadableFileError, read_blocks
-from voiceai_assets.lake.reading.block import Block
-from voiceai_assets.lake.typing import days_sql, known_columns, missing_columns
 from voiceai_assets.privacy import redaction
 
 #: Names under which tools write a file before they rename it; never read.
 UNFINISHED = (".part", ".tmp", ".partial", ".crdownload", "~")
-#: Records by dataset and ISO day, or None where a record has no day of its own.
-_Counts: TypeAlias = Counter[tuple[str, str | None]]
-_DAY_IN_NAME = re.compile(r"(?<!\d)((?:19|20)\d{2})-?(\d{2})-?(\d{2})(?!\d)")
-
-
-@dataclass(frozen=True, order=True)
-class FileStat:
-    """A file as the directory shows it."""
-
-    path: str
-    size_bytes: int
-    mtime_ns: int
-
-    def is_quiet(self, now: float, quiet_seconds: float) -> bool:
-        """Whether nobody has written to it for the quiet period (a file from the future counts as quiet)."""
-        age = now - self.mtime_ns / 1e9
-        return age >= quiet_seconds or age < -quiet_seconds
-
-
-@dataclass(frozen=True)
-class IndexedFile:
-    """A file whose content has been looked at.
-
-    Attributes:
-        rows: dataset -> ISO day -> records; records without a readable day count on ``home_day``.
-        home_day: the day that unreadable records, and the trouble with a broken file, are booked on; None where
-            nobody reads the file.
-        problem: why the file is not read, or None.
-        companions: name and sha256 of the files that say which day its rows belong to.
-        read_by: versions of what looked into it.
-    """
-
-    path: str
-    adapter: str
-    size_bytes: int
-    mtime_ns: int
-    sha256: str
-    rows: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    home_day: str | None = None
-    problem: str | None = None
-    companions: Mapping[str, str] = field(default_factory=dict)
-    read_by: str = ""
-
-    @property
-    def stat(self) -> FileStat:
-        """What the directory said when it was read."""
-        return FileStat(self.path, self.size_bytes, self.mtime_ns)
-
-    @property
-    def days(self) -> frozenset[str]:
-        """Every day that a record of this file, or the trouble with it, belongs to."""
-        return frozenset(day for by_day in self.rows.values() for day in by_day) | (
-            {self.home_day} if self.home_day else frozenset()
-        )
-
-    @property
-    def records(self) -> int:
-        """Rows of all datasets and days."""
-        return sum(sum(by_day.values()) for by_day in self.rows.values())
-
-    def feeds(self, dataset: str, day: str) -> bool:
-        """Whether the dataset's rows of the day come from this file, among others."""
-        return day in self.rows.get(dataset, {}) or (dataset in self.rows and self.home_day == day)
 
 
 def is_left_out(name: str) -> bool:
@@ -161,131 +89,6 @@ def _why_aside(closed: Iterable[str], personal: Iterable[str]) -> list[str]:
     ]
 
 
-def sha256_of(path: Path) -> str:
-    """Checksum of a file's bytes, in hexadecimal."""
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
-def index_files(landing: Path, stats: Sequence[FileStat], timezone: str) -> list[IndexedFile]:
-    """Look into files: checksum and records by dataset and day; ``timezone`` is that of naive time stamps.
-
-    Never raises for bad content: what cannot be read becomes ``problem``. Where reading fails in a way that no reader
-    foresaw, the halves are tried apart until the file that it fails on is alone.
-
-    Raises:
-        OSError, MemoryError, duckdb.OperationalError: disk and memory fail whatever the files hold; the next look may
-            find them well.
-    """
-    try:
-        with duckdb.connect() as db:  # one for all files: opening it costs more than reading a small file
-            db.execute(f"SET TimeZone = '{timezone}'; SET enable_progress_bar = false")
-            counted = _count_days(landing, [stat.path for stat in stats if tables_for(stat.path)], db)
-            return [_indexed(landing, stat, counted.get(stat.path), db) for stat in stats]
-    except (OSError, MemoryError, duckdb.OperationalError):
-        raise
-    except Exception as error:  # noqa: BLE001  # one file must never stop the look at all others
-        if len(stats) > 1:
-            middle = len(stats) // 2
-            return [f for half in (stats[:middle], stats[middle:]) for f in index_files(landing, half, timezone)]
-        return [_unforeseen(landing, stat, error) for stat in stats]
-
-
-def _unforeseen(landing: Path, stat: FileStat, error: Exception) -> IndexedFile:
-    """A file that makes its reader fail. The error is only named: its words may quote what somebody said."""
-    problem = UnreadableFileError(f"{stat.path}: its content makes the reader fail ({type(error).__name__})")
-    with duckdb.connect() as db:
-        return _indexed(landing, stat, problem, db)
-
-
-def _indexed(
-    landing: Path, stat: FileStat, counts: _Counts | UnreadableFileError | None, db: duckdb.DuckDBPyConnection
-) -> IndexedFile:
-    folder = PurePosixPath(stat.path).parts[0]
-    file = IndexedFile(stat.path, folder, stat.size_bytes, stat.mtime_ns, sha256_of(landing / stat.path))
-    file = replace(file, read_by=_reader_of(stat.path))
-    if counts is None:
-        return replace(file, problem=_why_nobody_reads(stat.path))
-    rows: dict[str, dict[str, int]] = {table.contract.dataset: {} for table in tables_for(stat.path)}
-    companions = {path: sha256_of(landing / path) for path in companions_of(landing, stat.path)}
-    if isinstance(counts, UnreadableFileError):
-        return replace(file, problem=str(counts), rows=rows, home_day=_home_day(stat, {}), companions=companions)
-    dated = Counter({day: n for (_, day), n in counts.items() if day is not None})
-    home = _home_day(stat, dated or _companion_days(landing, stat.path, db))
-    for (dataset, day), records in counts.items():
-        by_day = rows[dataset]
-        by_day[day or home] = by_day.get(day or home, 0) + records
-    rows = {dataset: dict(sorted(by_day.items())) for dataset, by_day in rows.items()}
-    return replace(file, rows=rows, home_day=home, companions=companions)
-
-
-def _why_nobody_reads(path: str) -> str:
-    parts = PurePosixPath(path).parts
-    adapter = adapter_for(parts[0]) if len(parts) > 1 else None
-    if adapter is None:
-        return f"no adapter reads the landing folder {parts[0]!r}"
-    patterns = sorted({table.files for table in adapter.tables})
-    named = "" if "*" in patterns else f" in files named {', '.join(patterns)}"
-    return f"adapter {adapter.name} reads {', '.join(adapter.formats)}{named}, not {parts[-1]!r}"
-
-
-def _count_days(
-    landing: Path, paths: Sequence[str], db: duckdb.DuckDBPyConnection
-) -> Mapping[str, _Counts | UnreadableFileError]:
-    """By path, what is counted or why nothing is; what cannot be read at all counts on the first table of a file."""
-    counts: dict[str, _Counts] = {path: Counter() for path in paths}
-    problems: dict[str, UnreadableFileError] = {}
-    for found in gather(readable_blocks(landing, paths, problems)):
-        lookups = [lookup_table(landing, found.path, table, db) for table in found.tables]
-        db.register("block", found.block.rows)
-        for table, lookup in zip(found.tables, lookups, strict=True):
-            query = days_sql(table, found.block, "block", is_first=table is found.tables[0], lookup=lookup)
-            for file, day, records in db.execute(query).fetchall():
-                counts[file][table.contract.dataset, day.isoformat() if day else None] += records
-        db.unregister("block")
-    return counts | problems
-
-
-def readable_blocks(
-    landing: Path, paths: Iterable[str], problems: dict[str, UnreadableFileError]
-) -> Iterator[tuple[str, Block]]:
-    """Path and block of each file in turn; a file that cannot be read, or not further, gets its problem instead.
-
-    A file without a required column is one of them. Blocks that came before the problem came to light are not part of
-    anything: whoever reads must drop them.
-    """
-    for path in paths:
-        tables = tables_for(path)
-        try:
-            for block in read_blocks(landing / path):
-                for table in tables:
-                    if missing := missing_columns(table, block):
-                        absent = ", ".join(missing)
-                        raise UnreadableFileError(f"{path}: no column {absent}; {_header_of(block, tables)}")
-                yield path, block
-        except UnreadableFileError as error:
-            problems[path] = error
-
-
-def _header_of(block: Block, tables: Sequence[Table]) -> str:
-    """What the first row looks like; quoted only where it is a header, else it is somebody's data."""
-    columns = block.columns or ()
-    known = frozenset().union(*(known_columns(table) for table in tables))
-    if not columns:
-        return "it has no header"
-    if known.isdisjoint(columns):
-        return f"its first row names none of the columns that are known ({len(columns)} cells): is the header missing?"
-    return f"it has {', '.join(columns)}"
-
-
-def _companion_days(landing: Path, path: str, db: duckdb.DuckDBPyConnection) -> Mapping[str, int]:
-    """The first day that a file's companions know of: where its rows are filed if none of them finds its own."""
-    lookups = [found for table in tables_for(path) if (found := lookup_table(landing, path, table, db))]
-    firsts = [db.execute(f"SELECT min(day) FROM {lookup} HAVING min(day) IS NOT NULL").fetchall() for lookup in lookups]
-    days = [day.isoformat() for found in firsts for (day,) in found]
-    return {min(days): 1} if days else {}
-
-
 def _has_own_days(path: str) -> bool:
     return any(table.contract.time_field and not table.day_of for table in tables_for(path))
 
@@ -306,7 +109,7 @@ def _lists_elsewhere(files: Mapping[str, IndexedFile]) -> dict[str, IndexedFile]
     moved = {}
     for file in lists:
         first = firsts.get(PurePosixPath(file.path).parent)
-        home = _home_day(file.stat, {first: 1} if first else {})
+        home = home_day(file.stat, {first: 1} if first else {})
         if home != file.home_day:
             moved[file.path] = replace(file, home_day=home, rows=_all_on(home, file.rows))
     return moved
@@ -325,18 +128,6 @@ def _first_days(files: Iterable[IndexedFile]) -> dict[PurePosixPath, str]:
 
 def _all_on(day: str, rows: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, int]]:
     return {dataset: {day: sum(by_day.values())} if by_day else {} for dataset, by_day in rows.items()}
-
-
-def _home_day(stat: FileStat, counts: Mapping[str, int]) -> str:
-    """Day in the file's name, else the day most records have, else the day the file arrived."""
-    if match := _DAY_IN_NAME.search(PurePosixPath(stat.path).name):
-        try:
-            return date(*(int(part) for part in match.groups())).isoformat()
-        except ValueError:
-            pass
-    if counts:
-        return min(counts, key=lambda day: (-counts[day], day))
-    return datetime.fromtimestamp(stat.mtime_ns / 1e9, UTC).date().isoformat()
 
 
 def refresh(
@@ -360,11 +151,15 @@ def refresh(
     present = {stat.path: stat for stat in found if not is_personal(stat.path)}
     personal = [stat.path for stat in found if stat.path not in present]
     gone = [path for path in known if path not in present and not path.startswith(tuple(closed))]
-    new = [stat for stat in sorted(present.values()) if _is_news(landing, stat, known)]
+    companions = Companions(landing)
+    new = [stat for stat in sorted(present.values()) if _is_news(stat, known, companions.of(stat.path), present)]
     new.sort(key=lambda stat: _is_list(stat.path))  # lists last: their day is that of the files beside them
     closed += [stat.path for stat in new if not _may_read(landing / stat.path)]
+    unreadable = {*closed, *personal}
     quiet = [
-        stat for stat in new if stat.is_quiet(now, quiet_seconds) and not _hangs_on(landing, stat, closed + personal)
+        stat
+        for stat in new
+        if stat.is_quiet(now, quiet_seconds) and unreadable.isdisjoint([stat.path, *companions.of(stat.path)])
     ]
     before = itertools.accumulate((stat.size_bytes for stat in quiet), initial=0)
     now_read = [stat for stat, done in zip(quiet, before, strict=False) if limit_bytes is None or done < limit_bytes]
@@ -378,10 +173,6 @@ def refresh(
         closed=[without_persons(name) for name in closed],
         personal=sorted({without_persons(path) for path in personal}),
     )
-
-
-def _hangs_on(landing: Path, stat: FileStat, closed: Collection[str]) -> bool:
-    return bool(closed) and bool({stat.path, *companions_of(landing, stat.path)} & set(closed))
 
 
 def _may_read(path: Path) -> bool:
@@ -400,26 +191,16 @@ def _index_what_stays(landing: Path, stats: Sequence[FileStat], timezone: str) -
             stats = there
 
 
-def _is_news(landing: Path, stat: FileStat, known: Mapping[str, IndexedFile]) -> bool:
+def _is_news(
+    stat: FileStat, known: Mapping[str, IndexedFile], companions: Collection[str], present: Mapping[str, FileStat]
+) -> bool:
     """Whether the file, who reads it, or one that its rows' days depend on, differs from what is known."""
     before = known.get(stat.path)
-    if before is None or before.stat != stat or before.read_by != _reader_of(stat.path):
+    if before is None or before.stat != stat or before.read_by != reader_of(stat.path):
         return True
-    companions = companions_of(landing, stat.path)
     return set(companions) != set(before.companions) or any(
-        path not in known or known[path].stat != stat_of(landing, path) for path in companions
+        path not in known or known[path].stat != present.get(path) for path in companions
     )
-
-
-def _reader_of(path: str) -> str:
-    adapter = adapter_for(PurePosixPath(path).parts[0])
-    return f"{reading.VERSION}/{adapter.version if adapter else ''}"
-
-
-def stat_of(landing: Path, path: str) -> FileStat:
-    """A file as the directory shows it now."""
-    found = (landing / path).stat()
-    return FileStat(path, found.st_size, found.st_mtime_ns)
 
 
 @dataclass(frozen=True)

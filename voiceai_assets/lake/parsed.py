@@ -22,9 +22,9 @@ from voiceai_assets.contracts import DATASETS
 from voiceai_assets.contracts.fields import Contract, Field
 from voiceai_assets.lake.account import LostRecordsError
 from voiceai_assets.lake.ahead import one_ahead
-from voiceai_assets.lake.companions import lookup_table
+from voiceai_assets.lake.companions import Companions
 from voiceai_assets.lake.gathering import Gathered, Stream, gather, with_constant
-from voiceai_assets.lake.inbox import IndexedFile, readable_blocks, stat_of
+from voiceai_assets.lake.indexing import IndexedFile, readable_blocks, stat_of
 from voiceai_assets.lake.people import ERASED, ERASED_MESSAGE, erased_sql, names_people
 from voiceai_assets.lake.reading import Block, UnreadableFileError
 from voiceai_assets.lake.reading.block import literal, quoted
@@ -122,8 +122,9 @@ class ParsedFiles:
         problems: dict[str, UnreadableFileError] = {}
         try:
             gathered = self._with_keys(gather(self._blocks(readable, found_in, ends, problems)))
+            companions = Companions(self._landing)
             for _, alike in itertools.groupby(one_ahead(gathered), key=lambda found: found.likeness):
-                self._parse(Stream(alike))
+                self._parse(Stream(alike), companions)
             if changed := next((path for path, f in new.items() if stat_of(self._landing, path) != f.stat), None):
                 raise LandingChangedError(f"{changed} changed while it was being read; run the day again")
             self._drop(list(problems))
@@ -208,7 +209,7 @@ class ParsedFiles:
                 path = found.path
                 yield replace(found, keys=keys)
 
-    def _parse(self, stream: Stream) -> None:
+    def _parse(self, stream: Stream, companions: Companions) -> None:
         found = stream.first
         known = [known_columns(table) for table in found.tables]
         has_unknown_keys = not found.keys <= frozenset().union(*known)
@@ -227,7 +228,7 @@ class ParsedFiles:
                 is_first=is_first,
                 # kept once, also where one record becomes several rows
                 has_unknown_keys=(is_first or table.explode is None) and has_unknown_keys,
-                lookup=lookup_table(self._landing, found.path, table, self._db),
+                lookup=companions.lookup_table(found.path, table, self._db),
                 kept=("file", "home_day"),
             )
             day = contract.day_column

@@ -23,7 +23,8 @@ from voiceai_assets.contracts.fields import Contract, Field, Kind
 from voiceai_assets.contracts.turns import TURNS
 from voiceai_assets.lake.account import DayLoad, FileAccount, LakeDay, count_again, with_erasures, write_account
 from voiceai_assets.lake.ahead import side_by_side
-from voiceai_assets.lake.inbox import IndexedFile, input_fingerprint
+from voiceai_assets.lake.inbox import input_fingerprint
+from voiceai_assets.lake.indexing import IndexedFile
 from voiceai_assets.lake.jsonb import storable_json, unstorable
 from voiceai_assets.lake.parquet import rewrite
 from voiceai_assets.lake.parsed import ParsedFiles, table_of

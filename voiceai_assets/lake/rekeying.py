@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from voiceai_assets.contracts import DATASETS
 from voiceai_assets.lake.account import LakeDay, write_account
-from voiceai_assets.lake.inbox import sha256_of
+from voiceai_assets.lake.indexing import sha256_of
 from voiceai_assets.lake.parquet import from_parquet, rewrite
 from voiceai_assets.lake.reading.block import quoted
 from voiceai_assets.lake.refine import REPLACEMENTS

@@ -30,7 +30,7 @@ from voiceai_assets.contracts.fields import Contract
 from voiceai_assets.contracts.turns import TURNS
 from voiceai_assets.lake.account import DayLoad, LakeDay
 from voiceai_assets.lake.ahead import one_ahead
-from voiceai_assets.lake.inbox import sha256_of
+from voiceai_assets.lake.indexing import sha256_of
 from voiceai_assets.lake.parquet import from_parquet
 from voiceai_assets.lake.reading.block import quoted
 from voiceai_assets.lake.refine import MEMORY_LIMIT

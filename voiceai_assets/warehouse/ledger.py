@@ -18,7 +18,8 @@ from psycopg.types.json import Jsonb
 
 from voiceai_assets.contracts import DATASETS
 from voiceai_assets.lake.account import DayLoad
-from voiceai_assets.lake.inbox import IndexedFile, Refresh
+from voiceai_assets.lake.inbox import Refresh
+from voiceai_assets.lake.indexing import IndexedFile
 
 Connection = psycopg.Connection[Any]
 #: (dataset, day) -> (file, sha256) -> refused records of people who were forgotten.
