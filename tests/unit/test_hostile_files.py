@@ -666,3 +666,14 @@ def test_a_label_that_is_different_in_every_row_is_redacted_too(tmp_path: Path) 
     reasons = [f"asked {n}, +25078899{n:04}" for n in range(1, 3000)]
     land(tmp_path, b"".join(line(turn_number=n, transfer_reason=reason) for n, reason in enumerate(reasons, 1)))
     assert [row["transfer_reason"] for row in take_in(tmp_path).rows] == [f"asked {n}, [PHONE]" for n in range(1, 3000)]
+
+
+@pytest.mark.parametrize("number", [788123456, "0788123456", 1199080123456789])
+def test_a_number_of_somebody_where_a_turns_number_belongs_is_refused(tmp_path: Path, number: int | str) -> None:
+    land(tmp_path, line() + line(turn_number=number))
+    taken = take_in(tmp_path)
+    assert [row["turn_number"] for row in taken.rows] == [1]
+    (refused,) = taken.refused
+    assert refused["reason"] == "wrong_type"
+    assert refused["message"] == "turn_number ends at 99,999,999, not at [NUMBER]"
+    assert str(number) not in f"{refused['raw_text']} {refused['message']}"

@@ -49,7 +49,17 @@ def row_of(tmp_path: Path, timezone: str = "UTC", **fields: Any) -> dict[str, An
     return rows_of(tmp_path, json.dumps({**GOOD, **fields}).encode() + b"\n", timezone)[0]
 
 
-@pytest.mark.parametrize("user", ["\t0788123456", "0788123456\n", "\u00a0 0788123456\r\n"])
+@pytest.mark.parametrize(
+    "user",
+    [
+        "\t0788123456",
+        "0788123456\n",
+        "\u00a0 0788123456\r\n",
+        "0788123456\u2003",
+        "\u30000788123456\x85",
+        "0788123456\u2028",
+    ],
+)
 def test_white_space_around_a_person_makes_nobody_else_of_them(tmp_path: Path, user: str) -> None:
     assert row_of(tmp_path, user_id=user)["user_id"] == "0788123456"
 

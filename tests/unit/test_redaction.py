@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -283,8 +284,9 @@ def test_what_redaction_would_change_in_json_is_suspicious(data: st.DataObject) 
     leaves = _TEXTS | numbers | st.sampled_from([None, True, "2026-08-01T10:00:00.123456+02:00", 250788123456.0])
     inside = st.dictionaries(_TEXTS | _KEYS, leaves, max_size=2).map(json.dumps)
     tones = st.lists(st.integers(0, 9) | st.sampled_from(["0", "7", "#", "\u0663"]), min_size=6, max_size=9)
+    tones |= st.lists(st.sampled_from(["078", "+250", "812345", "7", "\u0663\u0664", "1990"]), min_size=2, max_size=5)
     value = st.recursive(
-        leaves | inside | tones | tones.map(json.dumps),
+        leaves | inside | tones | tones.map(json.dumps) | tones.map(functools.partial(json.dumps, indent=1)),
         lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXTS | _KEYS, inner, max_size=3),
     )
     values = data.draw(st.lists(value, min_size=1, max_size=15))
@@ -450,6 +452,7 @@ def test_a_redacted_document_is_still_json() -> None:
         *["userId", "User_Name", "customer.name", "customerName", "user_id", "phone-number", "CallerID", "u.s.e.r"],
         *["phone_2", "phoneNumber1", "caller1_name", "customer", "amazina", "izina", "telefone", "nimero ya telefone"],
         *["pr\u00e9nom", "PR\u00c9NOM", "pre\u0301nom", "pr\\u00e9nom", "Num\u00e9ro de t\u00e9l\u00e9phone"],
+        *["pr\u00e8nom", "\u00fcser", "nam\u0113", "\\u006ea\\u0304me", "\uff55\uff53\uff45\uff52"],
     ],
 )
 @pytest.mark.parametrize("shape", ['{"%s": "abc"}', '{"a": [{"%s" : {"b": ["abc", 7]}}]}', '{"%s":7, "b": 1}'])
@@ -492,6 +495,36 @@ def test_digits_one_by_one_in_a_list_are_a_number(value: Any, expected: Any, sep
     document = json.dumps({"dtmf": value}, separators=separators)
     clean = redact_json(document)
     assert json.loads(clean) == {"dtmf": expected}
+    assert suspected([document]) == [True] or clean == document
+    assert redact_json(clean) == clean
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (["078", "812", "3456"], ["[PHONE]"]),
+        (["+250", "788", "123", "456"], ["[PHONE]"]),
+        (["0000", "81", "3456"], ["[NUMBER]"]),  # of nobody, but it begins like one
+        (["4111", "1111", "1111", "1111"], ["[CARD]"]),
+        (["1", "1990", "8", "0123456", "7", "89"], ["[NUMBER]"]),
+        ([["078", "812", "3456"], "a"], [["[PHONE]"], "a"]),
+        (["2023", "2024", "2025", "2026"], ["2023", "2024", "2025", "2026"]),
+        (["120", "340", "95", "410"], ["120", "340", "95", "410"]),
+        ([120, 340, 95, 410], [120, 340, 95, 410]),
+        (["078", "812"], ["078", "812"]),
+    ],
+)
+@pytest.mark.parametrize("layout", [{"separators": (",", ":")}, {"separators": (", ", ": ")}, {"indent": 2}])
+@pytest.mark.parametrize("depth", [0, 1])
+def test_groups_of_a_number_in_a_list_are_that_number(
+    value: Any, expected: Any, layout: dict[str, Any], depth: int
+) -> None:
+    document = json.dumps({"keys": value}, **layout)
+    if depth:
+        document = json.dumps({"inner": document})
+    clean = redact_json(document)
+    found = json.loads(json.loads(clean)["inner"] if depth else clean)
+    assert found == {"keys": expected}
     assert suspected([document]) == [True] or clean == document
     assert redact_json(clean) == clean
 

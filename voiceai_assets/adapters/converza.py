@@ -9,7 +9,7 @@ from __future__ import annotations
 from voiceai_assets.adapters.base import Adapter, Table
 from voiceai_assets.contracts.calls import CALLS
 from voiceai_assets.contracts.turns import TURNS
-from voiceai_assets.transcripts.dialogue import WHITE_SPACE
+from voiceai_assets.white_space import WHITE_SPACE
 
 #: A speaker's name and a colon, behind white space. The end of a sentence in front is not demanded: transcripts without
 #: punctuation are common, and a marker that is missed puts the customer's words into the agent's mouth.

@@ -46,7 +46,7 @@ class Field:
         identifier: tells things apart by its letters and digits (an id, a version), hence never redacted. Every other
             text is: whoever adds a field has to say so where nothing personal can be in it.
         person: names a person, hence stored as a keyed pseudonym only.
-        minimum: smallest number that is a value at all; what is less is of the wrong type.
+        minimum, maximum: numbers that are values at all; what is less or more is of the wrong type.
     """
 
     name: str
@@ -60,6 +60,7 @@ class Field:
     identifier: bool = False
     person: bool = False
     minimum: int | None = None
+    maximum: int | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -135,6 +136,7 @@ class Contract:
                 f.identifier,
                 f.person,
                 f.minimum,
+                f.maximum,
             )
             for f in self.columns
         ]

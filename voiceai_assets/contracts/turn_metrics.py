@@ -6,7 +6,7 @@ Belongs here: times, tokens and errors of one turn, with the keys that lead to i
 from __future__ import annotations
 
 from voiceai_assets.contracts.fields import EXTRA, Contract, Field, Kind
-from voiceai_assets.contracts.turns import TURNS
+from voiceai_assets.contracts.turns import TURNS, turn_number
 
 #: Measurements mean the same on a turn and apart from it, so the definitions are the turn's own.
 MEASURES = (
@@ -37,7 +37,7 @@ TURN_METRICS = Contract(
     fields=(
         Field("session_id", Kind.TEXT, "the conversation", required=True, identifier=True),
         Field("call_id", Kind.TEXT, "the telephone call within it", identifier=True),
-        Field("turn_number", Kind.INTEGER, "the turn within the call, from 1", required=True, minimum=1),
+        turn_number("the turn within the call, from 1"),
         Field("timestamp", Kind.INSTANT, "when it was measured", required=True),
         Field("user_id", Kind.TEXT, "keyed pseudonym of the caller", person=True),
         Field("module", Kind.TEXT, "what wrote the measurement, or part of the dialogue"),

@@ -7,6 +7,8 @@ from voiceai_assets.contracts.fields import EXTRA, Contract, Field, Kind
 SPEAKERS = ("user", "agent", "exchange")
 USER_TYPES = ("first_time", "returning")
 OUTCOMES = ("completed", "abandoned", "transferred")
+#: The line of a file stands for a number that is missing, so it may be large; one of nine digits is a telephone's.
+LAST_TURN = 99_999_999
 
 
 def _ms(name: str, doc: str, *aliases: str) -> Field:
@@ -21,10 +23,15 @@ def _id(name: str, doc: str) -> Field:
     return Field(name, Kind.TEXT, doc, identifier=True)
 
 
+def turn_number(doc: str) -> Field:
+    """The field of that name: what is beyond it is no number of a turn."""
+    return Field("turn_number", Kind.INTEGER, doc, required=True, minimum=1, maximum=LAST_TURN)
+
+
 FIELDS = (
     Field("session_id", Kind.TEXT, "the conversation", required=True, identifier=True),
     _id("turn_id", "identity of the row where the emitter gives one"),
-    Field("turn_number", Kind.INTEGER, "position in the session, from 1", required=True, minimum=1),
+    turn_number("position in the session, from 1"),
     Field("timestamp", Kind.INSTANT, "when the turn began; without offset it is in the source's zone", required=True),
     Field("speaker", Kind.TEXT, "exchange = prompt and answer in one row", default="exchange", choices=SPEAKERS),
     Field("user_id", Kind.TEXT, "keyed pseudonym of the caller", person=True),

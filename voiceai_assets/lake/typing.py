@@ -274,9 +274,10 @@ def _refusal_sql(contract: Contract) -> str:
                     f"WHEN {quoted(field.name)} IS NULL THEN ['wrong_type', '{field.name} is not of type {kind}: ' "
                     f"|| left(CAST({_r(field)} AS VARCHAR), 80)]"
                 )
-        if field.minimum is not None:
-            message = literal(f"{field.name} starts at {field.minimum}, not at ")
-            cases.append(f"WHEN {field.name} < {field.minimum} THEN ['wrong_type', {message} || {field.name}]")
+        for limit, beyond, words in ((field.minimum, "<", "starts at"), (field.maximum, ">", "ends at")):
+            if limit is not None:
+                message = literal(f"{field.name} {words} {limit:,}, not at ")
+                cases.append(f"WHEN {field.name} {beyond} {limit} THEN ['wrong_type', {message} || {field.name}]")
     return f"CASE {' '.join(cases)} END"
 
 

@@ -7,6 +7,7 @@ to a contract's fields (``adapters``).
 from __future__ import annotations
 
 import re
+import unicodedata
 
 #: These alone; a ``module_name`` is nobody's.
 _WHOLE = "amazina ani customer dob izina jina mail majina name names nid nom prenom simu tel user"
@@ -19,7 +20,6 @@ _ENDS = (
 )
 #: A mark is no part of a key ([PHONE] names no person), and neither is a number: ``phone_2``, ``phoneNumber1``.
 _NO_LETTER = re.compile(r"\[[A-Z_]{2,40}\]|[^A-Za-z]")
-_ACCENTS = str.maketrans("\u00e9\u00c9", "ee")  # the one accent that the words above are spelled with
 _IS_WHOLE, _IS_END = frozenset(_WHOLE.split()), tuple(_ENDS.split())
 
 
@@ -36,7 +36,7 @@ def counts_people(key: str) -> bool:
 
 
 def _letters(key: str) -> str:
-    return _NO_LETTER.sub("", key.translate(_ACCENTS)).lower()
+    return _NO_LETTER.sub("", unicodedata.normalize("NFKD", key)).lower()  # an accent is a character of its own then
 
 
 def _names_one(letters: str) -> bool:
@@ -49,11 +49,13 @@ def _names_several(letters: str) -> bool:
 
 def _spelled(words: str) -> str:
     """Alternatives for RE2 with anything but letters between their letters, and marks."""
-    return "|".join(_BETWEEN.join(letter.replace("e", _E) for letter in word) for word in words.split())
+    return "|".join(_BETWEEN.join(word) for word in words.split())
 
 
-_BETWEEN = r"(?:(?-i:\[[A-Z_]+\]|[^A-Za-z])|\\u00[0-9a-f]{2})*"
-_E = "(?:[e\u00e9]|\\\\u00[ce]9)"
-_PLURAL = f"(?:s|{_E}{_BETWEEN}s)?"
+_BETWEEN = r"(?:(?-i:\[[A-Z_]+\]|[^A-Za-z]))*"
+_PLURAL = f"(?:e?{_BETWEEN}s)?"
+_WITH_ACCENTS = r"(?:[^\x00-\x7f]|\\u[0-9a-f]{4})[^\"]*"  # seldom: whatever else the key says
 #: For RE2: a member of a document whose key names a person, or one that is spelled nearly so.
-PERSON_MEMBER = f'(?:"{_BETWEEN}(?:{_spelled(_WHOLE)})|{_spelled(_ENDS)}){_BETWEEN}{_PLURAL}{_BETWEEN}"\\s*:'
+PERSON_MEMBER = (
+    f'(?:(?:"{_BETWEEN}(?:{_spelled(_WHOLE)})|{_spelled(_ENDS)}){_BETWEEN}{_PLURAL}{_BETWEEN}|{_WITH_ACCENTS})"\\s*:'
+)

@@ -13,19 +13,29 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 
 from voiceai_assets.privacy.keys import counts_people, names_person
-from voiceai_assets.privacy.numbers import LONG_RUN, SPOKEN_RUN
+from voiceai_assets.privacy.numbers import LONG_RUN, SPOKEN_RUN, mark_of
 from voiceai_assets.privacy.redaction import MARK, redact
 from voiceai_assets.privacy.spelling import joined
 
 _TONE, _WHITE = '(?:"[\\d*#]"|\\d)', "[ \\t\\r\\n]*+"
 #: A list of single digits: a number that was keyed in or dictated. In text without brackets ``numbers`` finds it.
 _TONES = f"\\[{_WHITE}(?:{_TONE}{_WHITE},{_WHITE}){{{SPOKEN_RUN - 1},}}+{_TONE}{_WHITE}\\]"
+#: A list of nothing but short texts of digits, which may be the groups of one number.
+_GROUPS = f'\\[{_WHITE}(?:"\\+?\\d{{1,7}}"{_WHITE},{_WHITE})++"\\d{{1,7}}"{_WHITE}\\]'
 _TOKEN = re.compile(
     '"(?P<string>[^"\\\\]*+(?:\\\\.[^"\\\\]*+)*+)(?P<close>"?+)(?P<colon>\\s*+:\\s*+)?+'
-    f"|(?P<tones>{_TONES})"
+    f"|(?P<tones>{_TONES})|(?P<groups>{_GROUPS})"
     '|(?P<open>[{\\[])|(?P<shut>[}\\]])|(?P<comma>[,:])|(?P<bare>[^"{}\\[\\],:]++)',
     re.DOTALL,
 )
+#: How it must begin besides, for years and counts make telephones of somewhere, too: like one here, with a plus or a
+#: code of the region; like a card; like a Rwandan national id.
+_BEGINS = {
+    "[PHONE]": re.compile("[0+]|25[0-7]|243"),
+    "[CARD]": re.compile("[0+3-6]"),
+    "[NUMBER]": re.compile("[0+]|[1-3](?:19|20)\\d\\d[78]\\d{10}$"),
+}
+_NO_DIGIT = re.compile("[^\\d+]+")
 _JSON_NUMBER = re.compile("-?(?P<whole>\\d++)(?P<fraction>\\.\\d++)?+(?:[eE][+-]?\\d++)?+")
 _LITERALS = frozenset(["", "true", "false", "null"])
 
@@ -128,8 +138,8 @@ def _json_pieces(text: str, clean: Callable[[str], str], *, is_record: bool) -> 
                 if is_name_of_thing and cleaned not in _PERSONAL_MARKS:
                     cleaned = plain
                 yield f'"{_encoded(token["string"], plain, cleaned)}{token["close"]}'
-            case "tones":
-                yield f'["{"[USER]" if is_person else "[NUMBER]"}"]'
+            case "tones" | "groups":
+                yield _redacted_list(token, is_person=is_person)
             case "open":
                 depth += 1
                 if is_person and not person_depth:
@@ -145,6 +155,19 @@ def _json_pieces(text: str, clean: Callable[[str], str], *, is_record: bool) -> 
                 yield token[0]
                 continue
         key = ""
+
+
+def _redacted_list(token: re.Match[str], *, is_person: bool) -> str:
+    """A list of digits, or of groups of them."""
+    mark = "[USER]" if is_person else "[NUMBER]" if token["tones"] else _mark_of_groups(token[0])
+    return f'["{mark}"]' if mark else token[0]
+
+
+def _mark_of_groups(listed: str) -> str:
+    """What stands in place of a number whose groups a list holds; empty where they are years, counts or the like."""
+    run = "".join(_NO_DIGIT.split(listed))
+    mark = mark_of(run)
+    return mark if mark != run and _BEGINS[mark].match(run) else ""
 
 
 def _is_persons(key: str, value: re.Match[str]) -> bool:

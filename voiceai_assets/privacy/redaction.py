@@ -62,7 +62,7 @@ from voiceai_assets.privacy.spelling import A_GRAVE, AT_SIGN, BETWEEN, BLANK, DI
 NAME_FINDERS = "voiceai_assets.name_finders"  # entry point group
 
 
-_VERSION = "5"  # raise it when other texts are redacted than before: every day that holds text becomes stale
+_VERSION = "6"  # raise it when other texts are redacted than before: every day that holds text becomes stale
 
 
 @cache
@@ -195,8 +195,12 @@ def _suspicious_pattern() -> str:
 
 
 _SUSPICIOUS = _suspicious_pattern()
-#: Digits one by one in a list of a document, which may stand in a string of another one.
-_TONES = f'\\[(?:[\\s\\\\"]*[0-9*#{DIGIT[1:-1]}][\\s\\\\"]*,){{{SPOKEN_RUN - 1}}}'
+#: Of a document, which may stand in a string of another one: a list of digits one by one, or of texts of digits.
+_IN_LIST = "(?:\\\\[nrt]|[\\s\\\\])*"
+_TONES = (
+    f'\\[(?:(?:{_IN_LIST}"?)*[0-9*#{DIGIT[1:-1]}](?:{_IN_LIST}"?)*,){{{SPOKEN_RUN - 1}}}'
+    f'|\\[{_IN_LIST}"[+]?{DIGIT}+\\\\*"{_IN_LIST},{_IN_LIST}"'
+)
 #: Values in JSON whose digits mean nothing. Without this second look every document with a time stamp is a suspect.
 _PLAIN_MEMBERS = (
     f'"{ISO_DATE}'

@@ -13,6 +13,8 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+from voiceai_assets.white_space import WHITE_SPACE
+
 
 class Speaker(StrEnum):
     """Who speaks; text under no mark is UNKNOWN, and nothing is ever concluded from it."""
@@ -30,9 +32,6 @@ class Turn:
     text: str
 
 
-#: Written out, because RE2 and Python each mean something else by ``\s``: telephone systems and word processors write
-#: no-break spaces, and a mark that is missed behind one puts the customer's words into the agent's mouth.
-WHITE_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 _SPACE = f"[{WHITE_SPACE}]"
 _CUT, _COLON = "\x1f", "\x1e"
 _MARKER = re.compile(rf"(?:^|{_SPACE})(Agent|Customer):")

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from voiceai_assets.white_space import WHITE_SPACE
+
 #: What each block has: line in the file (from 1), its text where the format has any, why it could not be read.
 BLOCK = pa.schema([("line", pa.int64()), ("text", pa.string()), ("problem", pa.string())])
 
@@ -120,10 +122,7 @@ def _member(column: str | None, kind: str) -> str:
 
 def trimmed(text: str) -> str:
     """DuckDB: a text without white space around it, null where nothing is left; ``trim`` alone takes blanks only."""
-    return f"nullif(trim({text}, {_WHITE}), '')"
-
-
-_WHITE = " || ".join(f"chr({ord(character)})" for character in " \t\n\v\f\r\u00a0")
+    return f"nullif(trim({text}, {literal(WHITE_SPACE)}), '')"
 
 
 def literal(text: str) -> str:
