@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from voiceai_assets.automation.retention import LandedFile, Retirement, limit, to_retire
 from voiceai_assets.lake.account import LakeDay
 from voiceai_assets.lake.erasure import connected, lake_days
-from voiceai_assets.lake.inbox import left_aside
+from voiceai_assets.lake.inbox import is_list, left_aside
 from voiceai_assets.lake.indexing import IndexedFile
 from voiceai_assets.lake.texts import drop_texts
 from voiceai_assets.pipeline import Pipeline, is_booked
@@ -141,6 +141,7 @@ def _landed(pipeline: Pipeline) -> list[LandedFile]:
             arrived=_day_of(f.mtime_ns / 1e9),
             is_loaded=all(expected[day] == loaded.get(day) and is_booked(f, day, booked) for day in f.days),
             companions=frozenset(f.companions),
+            is_list=is_list(f.path),
         )
         for f in pipeline.files()
         if _is_there(pipeline, f)

@@ -12,7 +12,7 @@ import pytest
 from voiceai_assets.automation.retention import LandedFile, to_retire
 from voiceai_assets.lake import companions, indexing, reading
 from voiceai_assets.lake.companions import Companions
-from voiceai_assets.lake.inbox import refresh
+from voiceai_assets.lake.inbox import is_list, refresh
 from voiceai_assets.lake.indexing import IndexedFile
 from voiceai_assets.lake.reading import Block, UnreadableFileError
 from voiceai_assets.lake.refine import Refinery
@@ -60,6 +60,23 @@ def test_retention_keeps_sessions_of_any_name_while_their_turns_stay(tmp_path: P
         for f in look(tmp_path).values()
     ]
     assert to_retire(landed, "2025-05-01").gone == ()
+
+
+def test_files_that_retention_has_not_deleted_yet_keep_their_days_wherever_it_is_interrupted(tmp_path: Path) -> None:
+    land(tmp_path, "a_voice_sessions.csv", SESSIONS.format("2025-04-14"))
+    land(tmp_path, "a_voice_turns.csv", TURNS.format("2025-02-21"))
+    land(tmp_path, "users.csv", USERS)
+    known = look(tmp_path)
+    landed = [
+        LandedFile(f.path, f.days, "2025-06-01", True, frozenset(f.companions), is_list=is_list(f.path))
+        for f in known.values()
+    ]
+    gone = to_retire(landed, "2025-05-01").gone
+    assert len(gone) == 3
+    for path in gone:
+        (tmp_path / "landing" / path).unlink()
+        left = look(tmp_path, known)
+        assert days(left) == {name: found for name, found in days(known).items() if f"irembo/{name}" in left}
 
 
 @pytest.mark.parametrize("name", ["._voice_sessions.csv", "voice_turns_of_voice_sessions.csv", "voice_sessions.txt"])

@@ -24,6 +24,7 @@ class LandedFile:
         arrived: day of its time stamp, which counts where it has no days.
         is_loaded: what the tables hold of all its days was made from this very content.
         companions: files that say which day its rows belong to.
+        is_list: its day is that of the files beside it.
     """
 
     path: str
@@ -31,11 +32,21 @@ class LandedFile:
     arrived: str
     is_loaded: bool
     companions: frozenset[str] = field(default=frozenset())
+    is_list: bool = False
+
+    @property
+    def is_dated_by_others(self) -> bool:
+        """Whether it would be filed under another day without the files beside it."""
+        return self.is_list or bool(self.companions)
 
 
 @dataclass(frozen=True)
 class Retirement:
-    """Files that go, and old ones that stay, with the reason."""
+    """Files that go, and old ones that stay, with the reason.
+
+    Whoever deletes them may be interrupted, so they are in order: what would be filed under another day without the
+    files beside it goes before those.
+    """
 
     gone: tuple[str, ...] = ()
     kept: Mapping[str, str] = field(default_factory=dict)
@@ -62,7 +73,8 @@ def to_retire(files: Iterable[LandedFile], first_kept: str) -> Retirement:
         askers = {path: file.path for file in staying for path in file.companions}
         held = {path: why for path in sorted(going) if (why := _why_held(known[path], holders, askers))}
         if not held:
-            return Retirement(tuple(sorted(going)), dict(sorted(kept.items())))
+            gone = sorted(going, key=lambda path: (not known[path].is_dated_by_others, path))
+            return Retirement(tuple(gone), dict(sorted(kept.items())))
         kept |= held
         going -= held.keys()
 

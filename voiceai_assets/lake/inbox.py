@@ -93,7 +93,7 @@ def _has_own_days(path: str) -> bool:
     return any(table.contract.time_field and not table.day_of for table in tables_for(path))
 
 
-def _is_list(path: str) -> bool:
+def is_list(path: str) -> bool:
     """Whether no record of the file can have a day, of its own or of another file."""
     tables = tables_for(path)
     return bool(tables) and not any(table.contract.time_field or table.day_of for table in tables)
@@ -104,7 +104,7 @@ def _lists_elsewhere(files: Mapping[str, IndexedFile]) -> dict[str, IndexedFile]
 
     It is taken from what is known of those files, so nothing is read again, and the order they came in does not matter.
     """
-    lists = [file for file in files.values() if file.problem is None and _is_list(file.path)]
+    lists = [file for file in files.values() if file.problem is None and is_list(file.path)]
     firsts = _first_days(files.values()) if lists else {}
     moved = {}
     for file in lists:
@@ -153,7 +153,7 @@ def refresh(
     gone = [path for path in known if path not in present and not path.startswith(tuple(closed))]
     companions = Companions(landing)
     new = [stat for stat in sorted(present.values()) if _is_news(stat, known, companions.of(stat.path), present)]
-    new.sort(key=lambda stat: _is_list(stat.path))  # lists last: their day is that of the files beside them
+    new.sort(key=lambda stat: is_list(stat.path))  # lists last: their day is that of the files beside them
     closed += [stat.path for stat in new if not _may_read(landing / stat.path)]
     unreadable = {*closed, *personal}
     quiet = [
