@@ -73,8 +73,8 @@ class Table:
 
     @property
     def takes_each_once(self) -> bool:
-        """Whether every record is one row."""
-        return self.where == "true" and self.explode is None
+        """Whether every record is one row, and says by itself of which day."""
+        return self.where == "true" and self.explode is None and self.day_of is None
 
 
 @dataclass(frozen=True)

@@ -298,8 +298,9 @@ def forget_in_lake(place: LakeDay, tombstones: Tombstones, db: duckdb.DuckDBPyCo
     load = _without(place.read_account(), counts)
     rewrite(
         db,
-        f"SELECT * REPLACE ('{load.load_id}' AS load_id) FROM {from_parquet(place.rows)} "
-        f"WHERE NOT coalesce({condition}, false)",
+        f"SELECT * EXCLUDE (file_row_number) REPLACE ('{load.load_id}' AS load_id) "
+        f"FROM {from_parquet(place.rows, with_row_number=True)} "
+        f"WHERE NOT coalesce({condition}, false) ORDER BY file_row_number",
         place.rows,
     )
     rewrite(

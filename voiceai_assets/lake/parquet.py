@@ -15,9 +15,9 @@ from voiceai_assets.lake.reading.block import literal
 _ROWS_OF_A_GROUP = 40_960  # twenty of DuckDB's vectors; of three times as many a day takes 200 MB more
 
 
-def from_parquet(path: Path) -> str:
-    """DuckDB: the file as a relation; the folder's name is not a column."""
-    return f"read_parquet({literal(str(path))}, hive_partitioning = false)"
+def from_parquet(path: Path, *, with_row_number: bool = False) -> str:
+    """DuckDB: the file as a relation, with a column ``file_row_number`` if asked for, and none of the folder's name."""
+    return f"read_parquet({literal(str(path))}, hive_partitioning = false, file_row_number = {with_row_number})"
 
 
 def rewrite(db: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:

@@ -75,6 +75,8 @@ class Refinery:
         self._spill = _spill_folder(lake)
         self._db.execute(f"SET TimeZone = '{timezone}'; SET memory_limit = '{MEMORY_LIMIT}'")
         self._db.execute("SET enable_progress_bar = false")  # it would be drawn through ours
+        # what is joined to rows is looked up for each of them: the other way round they would come out in any order
+        self._db.execute("SET disabled_optimizers = 'build_side_probe_side'")
         # scratch is never kept, but each small insert would have its tables rewritten: 1.5 s of a million turns
         self._db.execute("SET checkpoint_threshold = '1TB'")
         self._db.execute("SET temp_directory = ?", [str(self._spill)])
@@ -239,8 +241,8 @@ class Refinery:
     def _in_order(self) -> str:
         """ORDER BY that puts the day into reading order, or nothing where it is in it already.
 
-        Files are read one after the other, and DuckDB keeps the order of what it inserted and of what it streams. Only
-        where a file was read before another one, for an earlier day, must rows be sorted: a third of the writing.
+        Files are read one after the other, DuckDB keeps the order of what it inserted, and one thread gives rows in it.
+        Only where a file was read before another one, for an earlier day, must rows be sorted: a third of the writing.
         """
         spans = self._db.execute(
             "SELECT source_file, min(position), max(position) FROM today GROUP BY 1 ORDER BY 1"
@@ -308,7 +310,11 @@ class Refinery:
     def _copy(self, query: str, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         _discard_drafts(path)
-        rewrite(self._db, query, path)
+        self._db.execute("SET threads = 1")  # several give joined rows in an order that is another each time
+        try:
+            rewrite(self._db, query, path)
+        finally:
+            self._db.execute("RESET threads")
 
 
 REPLACEMENTS = pa.schema([("original", pa.string()), ("clean", pa.string())])

@@ -65,9 +65,9 @@ def _rekey(place: LakeDay, key: bytes, db: duckdb.DuckDBPyConnection) -> None:
     db.register("replacements", pa.table({"original": old, "clean": [rekeyed(o, key) for o in old]}, REPLACEMENTS))
     rewrite(
         db,
-        f"SELECT t.* EXCLUDE (position) REPLACE (r.clean AS {quoted(person)}) "
-        f"FROM (SELECT *, row_number() OVER () AS position FROM {rows}) t "
-        f"LEFT JOIN replacements r ON r.original = t.{quoted(person)} ORDER BY t.position",
+        f"SELECT t.* EXCLUDE (file_row_number) REPLACE (r.clean AS {quoted(person)}) "
+        f"FROM {from_parquet(place.rows, with_row_number=True)} t "
+        f"LEFT JOIN replacements r ON r.original = t.{quoted(person)} ORDER BY t.file_row_number",
         place.rows,
     )
     db.unregister("replacements")

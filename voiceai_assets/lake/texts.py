@@ -87,9 +87,9 @@ def drop_texts(place: LakeDay, db: duckdb.DuckDBPyConnection) -> int:
     rows = from_parquet(place.rows)
     held = _count(db, f"SELECT count(*) FROM {rows} WHERE {' OR '.join(conditions)}") if conditions else 0
     if held:
-        ordered = f"SELECT *, row_number() OVER () AS position FROM {rows}"
-        rewrite(db, f"SELECT t.* EXCLUDE (position) REPLACE ({', '.join(changes)}) FROM ({ordered}) t {joins} "
-                "ORDER BY t.position", place.rows)  # fmt: skip
+        numbered = from_parquet(place.rows, with_row_number=True)
+        rewrite(db, f"SELECT t.* EXCLUDE (file_row_number) REPLACE ({', '.join(changes)}) FROM {numbered} t {joins} "
+                "ORDER BY t.file_row_number", place.rows)  # fmt: skip
     refused = _count(db, f"SELECT count(*) FROM {from_parquet(place.quarantine)} WHERE raw_text IS NOT NULL")
     if refused:
         query = f"SELECT * REPLACE (CAST(NULL AS VARCHAR) AS raw_text) FROM {from_parquet(place.quarantine)}"
