@@ -7,7 +7,11 @@ import io
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -677,3 +681,31 @@ def test_a_number_of_somebody_where_a_turns_number_belongs_is_refused(tmp_path: 
     assert refused["reason"] == "wrong_type"
     assert refused["message"] == "turn_number ends at 99,999,999, not at [NUMBER]"
     assert str(number) not in f"{refused['raw_text']} {refused['message']}"
+
+
+_LOOKS = """
+import sys
+from pathlib import Path
+from voiceai_assets.lake.inbox import scan
+from voiceai_assets.lake.indexing import index_files
+landing = Path(sys.argv[1])
+print("looking", flush=True)
+while True:
+    for file in index_files(landing, list(scan(landing)), "UTC"):
+        assert file.problem is None, file.problem
+"""
+
+
+@pytest.mark.parametrize("moment", [0.1, 0.3, 0.55])
+def test_who_stops_the_look_into_a_file_does_not_make_the_file_a_bad_one(tmp_path: Path, moment: float) -> None:
+    """DuckDB answers Ctrl-C with an exception of its own, which would pass for something that the content provokes."""
+    land(tmp_path, line() * 200_000)
+    command = [sys.executable, "-c", _LOOKS, str(tmp_path / "landing")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as looking:
+        assert looking.stdout is not None
+        assert looking.stdout.readline() == "looking\n"
+        time.sleep(moment)
+        looking.send_signal(signal.SIGINT)
+        _, said = looking.communicate(timeout=60)
+    assert "\nKeyboardInterrupt" in said
+    assert "AssertionError" not in said

@@ -492,6 +492,10 @@ def main() -> None:
     except (SettingsError, WarehouseError, StoreError) as error:
         errors.print(f"[red]error:[/] {error}")
         sys.exit(_FAILED)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, RuntimeError) as error:
+        from voiceai_assets.lake.indexing import is_interruption
+
+        if isinstance(error, RuntimeError) and not is_interruption(error):
+            raise
         errors.print("stopped; nothing half done is visible, run the same command again to go on")
         sys.exit(130)

@@ -116,11 +116,18 @@ def index_files(landing: Path, stats: Sequence[FileStat], timezone: str) -> list
             return [look.indexed(stat, counted.get(stat.path)) for stat in stats]
     except (OSError, MemoryError, duckdb.OperationalError):
         raise
-    except Exception as error:  # noqa: BLE001  # one file must never stop the look at all others
+    except Exception as error:  # one file must never stop the look at all others
+        if is_interruption(error):
+            raise KeyboardInterrupt from error
         if len(stats) > 1:
             middle = len(stats) // 2
             return [f for half in (stats[:middle], stats[middle:]) for f in index_files(landing, half, timezone)]
         return [_unforeseen(landing, stat, error) for stat in stats]
+
+
+def is_interruption(error: Exception) -> bool:
+    """Whether it is what DuckDB makes of Ctrl-C."""
+    return type(error) is RuntimeError and str(error) == "Query interrupted"
 
 
 def _unforeseen(landing: Path, stat: FileStat, error: Exception) -> IndexedFile:
