@@ -555,4 +555,4 @@ def test_a_file_that_dates_others_stays_as_long_as_they_do() -> None:
     sessions = landed("sessions", "2026-08-01")
     turns = landed("turns", "2026-08-10", companions=frozenset({"sessions"}))
     assert to_retire([sessions, turns], "2026-08-10").kept == {"sessions": "turns takes its days from it, and stays"}
-    assert to_retire([sessions, turns], "2026-08-11").gone == ("sessions", "turns")
+    assert to_retire([sessions, turns], "2026-08-11").gone == ("turns", "sessions")
