@@ -355,7 +355,7 @@ def test_parquet_rows_are_numbered_across_batches(tmp_path: Path) -> None:
 def test_a_parquet_file_is_not_kept_in_memory_as_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = pa.table({"text": [np.random.default_rng(n).bytes(2**20).hex() for n in range(20)]})
     pq.write_table(texts, tmp_path / "x.parquet", row_group_size=1, compression="none", use_dictionary=False)
-    monkeypatch.setattr(parquets, "BATCH_ROWS", 1)
+    monkeypatch.setattr(parquets, "BATCH_LINES", 1)
     monkeypatch.setattr(parquets, "BLOCK_BYTES", 1)
     held = []
     for block in read_blocks(tmp_path / "x.parquet"):

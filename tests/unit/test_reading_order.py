@@ -1,4 +1,4 @@
-"""Rows lie in the lake as they lay in landing, and what takes the place of a value does so in its place."""
+"""Rows lie in the lake in the order in which they lay in landing, and in the same bytes each time."""
 
 from __future__ import annotations
 

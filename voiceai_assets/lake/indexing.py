@@ -107,6 +107,7 @@ def index_files(landing: Path, stats: Sequence[FileStat], timezone: str) -> list
     Raises:
         OSError, MemoryError, duckdb.OperationalError: disk and memory fail whatever the files hold; the next look may
             find them well.
+        KeyboardInterrupt: also where DuckDB made another exception of it; it is no fault of a file.
     """
     try:
         with duckdb.connect() as db:  # one for all files: opening it costs more than reading a small file

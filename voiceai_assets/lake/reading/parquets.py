@@ -13,9 +13,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from voiceai_assets.lake.reading.block import Block, UnreadableFileError
-
-BATCH_ROWS = 20_000  # as lines.py: a scan is parallel over batches
-BLOCK_BYTES = 16 * 2**20
+from voiceai_assets.lake.reading.bytes import BLOCK_BYTES
+from voiceai_assets.lake.reading.lines import BATCH_LINES
 
 
 def parquet_blocks(path: Path) -> Iterator[Block]:
@@ -38,7 +37,7 @@ def parquet_blocks(path: Path) -> Iterator[Block]:
     values = tuple(_as_text(f"c{i}", _readable(field.type)) for i, field in enumerate(schema))
     line = 1
     try:
-        for batches in _groups(file.iter_batches(BATCH_ROWS)):
+        for batches in _groups(file.iter_batches(BATCH_LINES)):
             rows, problems = _texts_checked(pa.Table.from_batches(batches))
             rows = rows.rename_columns([f"c{i}" for i in range(len(names))])
             numbers = pa.array(range(line, line + rows.num_rows), pa.int64())
