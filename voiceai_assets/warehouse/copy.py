@@ -9,6 +9,8 @@ binary rows in three quarters of the time that it needs for CSV.
 from __future__ import annotations
 
 import functools
+import os
+import socket
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -37,7 +39,8 @@ from voiceai_assets.lake.refine import MEMORY_LIMIT
 from voiceai_assets.warehouse import ledger
 from voiceai_assets.warehouse.schema import ensure_partition
 
-_ROWS_AT_ONCE = 20_000  # encoded while PostgreSQL takes in those before
+_ROWS_AT_ONCE = 5_000  # encoded while PostgreSQL takes in those before
+_SENT_AHEAD = 4 * 2**20  # bytes that may lie in the socket
 _LARGE_DAY = 50_000  # rows
 _LONGEST_BOUND = 60  # characters; some writers cut longer ones
 _QUARANTINE_COLUMNS = ("file", "line", "reason", "message", "raw_text", "day", "load_id")
@@ -167,9 +170,20 @@ def copy_query(
     statement = sql.SQL("copy {} ({}) from stdin (format binary, freeze {})").format(
         table, sql.SQL(", ").join(map(sql.Identifier, columns)), sql.Literal(freeze)
     )
+    _send_ahead(connection)
     with db or _duckdb() as source, connection.cursor().copy(statement) as target:
         for rows in one_ahead(_binary(source.sql(query))):
             target.write(rows)
+
+
+def _send_ahead(connection: psycopg.Connection[Any]) -> None:
+    """Let more lie in the connection's socket; the kernel may grant less (``net.core.wmem_max``).
+
+    The encoder holds the interpreter's lock, and meanwhile nothing is sent: of the usual 200 kB PostgreSQL ran out with
+    every batch, and waited for a quarter of a large day's COPY.
+    """
+    with socket.socket(fileno=os.dup(connection.fileno())) as same:
+        same.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SENT_AHEAD)
 
 
 def _binary(result: duckdb.DuckDBPyRelation) -> Iterator[bytes]:
