@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 
 import psutil
 import psycopg
@@ -322,6 +322,15 @@ def assert_chain_holds(world: World) -> None:
 class Watcher:
     """Reads ``certified`` as bi_reader, again and again, and keeps every different answer."""
 
+    look: LiteralString = """
+    select * from
+      (select count(*), coalesce(sum(turn_count), 0), array_agg(distinct publication_version)
+       from certified.fact_voice_ai_sessions where session_date = %(day)s) as sessions,
+      (select count(*), count(distinct session_id), array_agg(distinct publication_version)
+       from certified.fact_voice_ai_turns where session_date = %(day)s) as turns,
+      (select version from certified.day_status where day = %(day)s) as status
+    """
+
     def __init__(self, world: World) -> None:
         self._world = world
         self._done = threading.Event()
@@ -340,15 +349,18 @@ class Watcher:
 
     def _watch(self) -> None:
         try:
-            with self._world.as_reader() as reader:
+            with self._connect() as reader:
                 reader.autocommit = True
                 while not self._done.wait(0.03):
-                    row = reader.execute(_LOOK, [DAY] * 3).fetchone()
+                    row = reader.execute(self.look, {"day": DAY}).fetchone()
                     assert row is not None
                     self.looks += 1
                     self._judge(row)
         except psycopg.Error as error:
             self.torn.append([str(error)])
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        return self._world.as_reader()
 
     def _judge(self, row: Sequence[Any]) -> None:
         sessions, declared_turns, session_versions, turns, turn_sessions, turn_versions, status_version = row
@@ -363,11 +375,20 @@ class Watcher:
         self.seen.add((int(sessions), int(turns)))
 
 
-_LOOK = """
-select * from
-  (select count(*), coalesce(sum(turn_count), 0), array_agg(distinct publication_version)
-   from certified.fact_voice_ai_sessions where session_date = %s) as sessions,
-  (select count(*), count(distinct session_id), array_agg(distinct publication_version)
-   from certified.fact_voice_ai_turns where session_date = %s) as turns,
-  (select version from certified.day_status where day = %s) as status
-"""
+class RawWatcher(Watcher):
+    """The same for ``raw``, as whoever builds models reads it; such a reader may wait for a load, but sees no half."""
+
+    look: LiteralString = """
+    select count(distinct session_id), count(*), count(distinct load_id),
+      (select count(*) from raw.session_days where turn_date = %(day)s)
+    from raw.turns where turn_date = %(day)s
+    """
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        return psycopg.connect(self._world.pipeline.warehouse.owner.libpq())
+
+    def _judge(self, row: Sequence[Any]) -> None:
+        sessions, turns, loads, declared_sessions = row
+        if loads != 1 or sessions != declared_sessions:
+            self.torn.append(row)
+        self.seen.add((int(sessions), int(turns)))

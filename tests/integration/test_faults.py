@@ -30,6 +30,7 @@ from tests.integration.faults import (
     PATIENCE,
     TURNS_PER_SESSION,
     Disk,
+    RawWatcher,
     Run,
     Watcher,
     assert_chain_holds,
@@ -121,14 +122,14 @@ def kill_at_random_moments(world: World, prepared: Prepared, kills: int, draw: r
 
 
 def assert_killed_runs_leave_no_trace(world: World, prepared: Prepared, kills: int, seed: int) -> Counter[str]:
-    with Watcher(world) as watcher:
+    with Watcher(world) as watcher, RawWatcher(world) as raw:
         fell = kill_at_random_moments(world, prepared, kills, random.Random(seed))
         land_day(world, *NEW)
         again = run(world)
         assert again.outcome.success, again.outcome.failures
         time.sleep(0.3)
-    assert watcher.torn == []
-    assert watcher.seen == {whole(OLD), whole(NEW)}
+    assert watcher.torn == raw.torn == []
+    assert watcher.seen == raw.seen == {whole(OLD), whole(NEW)}
     assert state_of(world) == prepared.new
     assert_chain_holds(world)
     assert leftovers(world) == []
@@ -243,7 +244,7 @@ def table_hashes(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def assert_two_runs_at_once_give_what_one_gives(world: World, prepared: Prepared, pauses: list[float]) -> None:
-    with Watcher(world) as watcher:
+    with Watcher(world) as watcher, RawWatcher(world) as raw:
         for number, pause in enumerate(pauses):
             land_day(world, *(NEW if number % 2 == 0 else OLD))
             first = start_run(world)
@@ -253,8 +254,8 @@ def assert_two_runs_at_once_give_what_one_gives(world: World, prepared: Prepared
                 started.finish()
             assert [failure for started in both for failure in started.outcome.failures] == []
             assert state_of(world) == (prepared.new if number % 2 == 0 else prepared.old)
-    assert watcher.torn == []
-    assert watcher.seen == {whole(OLD), whole(NEW)}
+    assert watcher.torn == raw.torn == []
+    assert watcher.seen == raw.seen == {whole(OLD), whole(NEW)}
     assert_chain_holds(world)
     assert "deadlock" not in (world.settings.home / "postgres" / "log").read_text()
 

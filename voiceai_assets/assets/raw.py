@@ -31,7 +31,7 @@ def raw_assets(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
             owners=OWNERS,
             metadata={"dagster/column_schema": _schema(contract), "dagster/table_name": f"raw.{contract.dataset}"},
             description=(
-                f"Grain: {contract.grain}. Readers keep the old day until the new one is committed. Each reload with "
+                f"Grain: {contract.grain}. Readers wait for the commit and then see the new day, whole. Each reload with "
                 "other content gets a new load_id, which no older check result fits."
             ),
         )

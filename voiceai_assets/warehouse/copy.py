@@ -53,8 +53,8 @@ class HalfWrittenError(RuntimeError):
 def load_day(connection: psycopg.Connection[Any], lake: Path, load: DayLoad) -> None:
     """Replace the day of a dataset in ``raw``, its quarantine and its ledger rows; all or nothing.
 
-    TRUNCATE and COPY in one transaction: readers of ``raw`` keep the old day until the commit, and with
-    ``wal_level = minimal`` the new rows skip the log.
+    TRUNCATE and COPY in one transaction: whoever asks ``raw`` for this day waits for the commit, other days do not,
+    and with ``wal_level = minimal`` the new rows skip the log.
 
     Raises:
         HalfWrittenError: when the lake holds other rows than the account speaks of.
