@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -81,6 +82,15 @@ def test_an_error_is_one_line_that_says_what_and_where(home: Path, arguments: li
     assert result.returncode != 0
     assert words in " ".join(result.stderr.split())
     assert "Traceback" not in result.stderr
+
+
+def test_days_of_files_that_something_else_put_into_landing_can_be_run(home: Path, dstc2: Path) -> None:
+    landing = home / "landing" / "canonical"
+    landing.mkdir(parents=True)
+    shutil.copyfile(dstc2 / "2013-03-26.jsonl", landing / "2013-03-26.jsonl")
+    done = voiceai(home, "materialize", "--from", "2013-03-26", VOICEAI_QUIET_SECONDS="0")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 certified" in done.stdout
 
 
 def test_an_unknown_setting_is_refused(home: Path) -> None:

@@ -15,7 +15,7 @@ from voiceai_assets.automation.planning import DayRange, ranges
 from voiceai_assets.cli.privacy import print_late_files
 from voiceai_assets.governance.standing import Standing, standing
 from voiceai_assets.lake.inbox import left_aside
-from voiceai_assets.partitions import first_day, today
+from voiceai_assets.partitions import first_day, remember_first_day, today
 from voiceai_assets.pipeline import Pipeline
 from voiceai_assets.warehouse import ledger
 
@@ -32,10 +32,14 @@ _COLOURS = {
 
 def materialize_days(pipeline: Pipeline, first: date, last: date, console: Console, errors: Console) -> int:
     """Run the days and show what became of them; returns the exit status."""
-    start, end = first_day(pipeline.settings), today(pipeline.settings)
     if first > last:
         errors.print(f"[red]error:[/] --from {first} lies after --to {last}")
         return 1
+    if first < first_day(pipeline.settings):  # something else may have put older files into landing
+        with console.status("looking into landing"):
+            found = pipeline.look_into_landing()
+        remember_first_day(pipeline.settings, [file.home_day for file in found.fresh if file.home_day])
+    start, end = first_day(pipeline.settings), today(pipeline.settings)
     if first < start or last > end:
         errors.print(
             f"[red]error:[/] days run from {start} to {end} (today); {first} to {last} is not all inside. "
