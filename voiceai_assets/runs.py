@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
+from dagster_shared.error import SerializableErrorInfo
 
 from voiceai_assets.assets.certified import GATE_SAID_NO
 from voiceai_assets.assets.common import PipelineResource, nobody_listens
@@ -20,6 +21,7 @@ from voiceai_assets.automation.planning import DayRange, ranges
 from voiceai_assets.build import build_defs
 from voiceai_assets.instance import instance_environment
 from voiceai_assets.pipeline import Pipeline
+from voiceai_assets.stopping import means_stop
 from voiceai_assets.warehouse.ledger import SESSION_SPAN_DAYS
 
 #: A day that shares sessions with a neighbour is built again when the neighbour arrives; chains of such days are short.
@@ -36,7 +38,11 @@ class Outcome:
 
 
 def run_days(pipeline: Pipeline, days: Sequence[str], on_day: Callable[[str, str], None]) -> Outcome:
-    """Materialise days, then the neighbours whose sessions they changed, until nothing is left to do."""
+    """Materialise days, then the neighbours whose sessions they changed, until nothing is left to do.
+
+    Raises:
+        KeyboardInterrupt: when a run was stopped by it; Dagster books it as a failed one.
+    """
     todo = list(days)
     done: list[Outcome] = []
     for _ in range(MOST_ROUNDS):
@@ -73,6 +79,8 @@ def _run(job: str, pipeline: Pipeline, tags: dict[str, str], on_day: Callable[[s
             partition_key=tags.get("dagster/partition"),
             tags={key: value for key, value in tags.items() if key != "dagster/partition"},
         )
+        if _was_stopped(result):
+            raise KeyboardInterrupt  # or the next range would be run
         # what a check or the gate refused is a verdict, which the table of days shows, and not a step that broke
         failures = tuple(_message(event) for event in result.get_step_failure_events() if not _is_verdict(event))
         return Outcome(result.success, (result.run_id,), failures)
@@ -92,6 +100,14 @@ def stored_instance() -> Iterator[dg.DagsterInstance]:
         instance.dispose()
 
 
+def _was_stopped(result: dg.ExecuteInProcessResult) -> bool:
+    """Whether Ctrl-C ended it, of which Dagster makes a failed run."""
+    ends = [event.job_failure_data.error for event in result.all_events if event.is_job_failure]
+    ends += [event.step_failure_data.error for event in result.get_step_failure_events()]
+    roots = [error for error in map(_root, ends) if error]
+    return any(means_stop(error.cls_name or "", error.message.strip().partition(": ")[2]) for error in roots)
+
+
 def _is_verdict(event: dg.DagsterEvent) -> bool:
     data = event.step_failure_data
     if data.user_failure_data and GATE_SAID_NO in (data.user_failure_data.description or ""):
@@ -104,10 +120,15 @@ def _message(event: dg.DagsterEvent) -> str:
     data = event.step_failure_data
     if data.user_failure_data and data.user_failure_data.description:
         return data.user_failure_data.description
-    error = data.error
-    while error and error.cause:
-        error = error.cause  # the outermost only says that the step failed
+    error = _root(data.error)
     return f"{event.step_key}: {error.message.strip() if error else 'failed without a message'}"
+
+
+def _root(error: SerializableErrorInfo | None) -> SerializableErrorInfo | None:
+    """What went wrong in the first place; the outermost error only says that the step failed."""
+    while error and error.cause:
+        error = error.cause
+    return error
 
 
 @contextmanager

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from tests.integration.world import with_log_scores
+from tests.integration.world import session, with_log_scores
 
 pytestmark = pytest.mark.skipif("TEST_DATABASE_URL" in os.environ, reason="uses a home with its own embedded server")
 
 
-def voiceai(home: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+COMMAND = [sys.executable, "-m", "voiceai_assets.cli"]
+
+
+def surroundings(home: Path, **variables: str) -> dict[str, str]:
     environment = {key: value for key, value in os.environ.items() if not key.startswith("VOICEAI_")}
+    return {**environment, "VOICEAI_HOME": str(home), **variables}
+
+
+def voiceai(home: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "voiceai_assets.cli", *arguments],
-        env={**environment, "VOICEAI_HOME": str(home), **variables},
+        [*COMMAND, *arguments],
+        env=surroundings(home, **variables),
         capture_output=True,
         text=True,
         timeout=240,
@@ -91,6 +101,28 @@ def test_days_of_files_that_something_else_put_into_landing_can_be_run(home: Pat
     done = voiceai(home, "materialize", "--from", "2013-03-26", VOICEAI_QUIET_SECONDS="0")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 certified" in done.stdout
+
+
+def test_whoever_stops_a_run_is_told_so_and_goes_on_with_the_same_command(home: Path, tmp_path: Path) -> None:
+    rows = (row for n in range(5_000) for row in session(f"s{n}", "2026-08-01T10:00", turns=10))
+    file = tmp_path / "2026-08-01.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert voiceai(home, "land", str(file)).returncode == 0
+    command = ["materialize", "--from", "2026-08-01"]
+    with subprocess.Popen(
+        [*COMMAND, *command], env=surroundings(home), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as run:
+        while not list((home / "lake").glob(".spill/*")):  # it is reading the day
+            assert run.poll() is None
+            time.sleep(0.01)
+        run.send_signal(signal.SIGINT)
+        said = "".join(run.communicate(timeout=120))
+    assert run.returncode == 130, said
+    assert "stopped; nothing half done is visible" in said
+    assert "failed" not in said
+    again = voiceai(home, *command)
+    assert again.returncode in (0, 2), again.stderr
+    assert "50,000" in again.stdout
 
 
 def test_an_unknown_setting_is_refused(home: Path) -> None:

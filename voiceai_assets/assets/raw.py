@@ -31,8 +31,8 @@ def raw_assets(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
             owners=OWNERS,
             metadata={"dagster/column_schema": _schema(contract), "dagster/table_name": f"raw.{contract.dataset}"},
             description=(
-                f"Grain: {contract.grain}. Readers wait for the commit and then see the new day, whole. Each reload with "
-                "other content gets a new load_id, which no older check result fits."
+                f"Grain: {contract.grain}. Readers wait for the commit and then see the new day, whole. Each reload "
+                "with other content gets a new load_id, which no older check result fits."
             ),
         )
         for contract in DATASETS.values()

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from voiceai_assets.lake.remote import StoreError
 from voiceai_assets.settings import SettingsError, load_settings
+from voiceai_assets.stopping import is_stop
 from voiceai_assets.warehouse.server import WarehouseError
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def _terminal(number: int) -> Console:
 console = _terminal(1)
 errors = _terminal(2)
 
-_BLOCKED, _FAILED = 2, 1
+_BLOCKED, _FAILED, _STOPPED = 2, 1, 130
 
 
 @app.command()
@@ -492,10 +493,14 @@ def main() -> None:
     except (SettingsError, WarehouseError, StoreError) as error:
         errors.print(f"[red]error:[/] {error}")
         sys.exit(_FAILED)
-    except (KeyboardInterrupt, RuntimeError) as error:
-        from voiceai_assets.lake.indexing import is_interruption
-
-        if isinstance(error, RuntimeError) and not is_interruption(error):
+    except (SystemExit, RuntimeError) as error:
+        if not _was_stopped(error):
             raise
         errors.print("stopped; nothing half done is visible, run the same command again to go on")
-        sys.exit(130)
+        sys.exit(_STOPPED)
+
+
+def _was_stopped(error: BaseException) -> bool:
+    """Whether Ctrl-C is behind it; typer makes an exit of that without a word."""
+    cause = getattr(error.__context__, "__cause__", None)
+    return is_stop(error) or (isinstance(error, SystemExit) and cause is not None and is_stop(cause))

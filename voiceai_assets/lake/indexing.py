@@ -26,6 +26,7 @@ from voiceai_assets.lake.gathering import gather
 from voiceai_assets.lake.reading import UnreadableFileError, read_blocks
 from voiceai_assets.lake.reading.block import Block
 from voiceai_assets.lake.typing import days_sql, known_columns, missing_columns
+from voiceai_assets.stopping import is_stop
 
 #: Records by dataset and ISO day, or None where a record has no day of its own.
 _Counts: TypeAlias = Counter[tuple[str, str | None]]
@@ -118,17 +119,12 @@ def index_files(landing: Path, stats: Sequence[FileStat], timezone: str) -> list
     except (OSError, MemoryError, duckdb.OperationalError):
         raise
     except Exception as error:  # one file must never stop the look at all others
-        if is_interruption(error):
+        if is_stop(error):
             raise KeyboardInterrupt from error
         if len(stats) > 1:
             middle = len(stats) // 2
             return [f for half in (stats[:middle], stats[middle:]) for f in index_files(landing, half, timezone)]
         return [_unforeseen(landing, stat, error) for stat in stats]
-
-
-def is_interruption(error: Exception) -> bool:
-    """Whether it is what DuckDB makes of Ctrl-C."""
-    return type(error) is RuntimeError and str(error) == "Query interrupted"
 
 
 def _unforeseen(landing: Path, stat: FileStat, error: Exception) -> IndexedFile:
