@@ -6,7 +6,7 @@ Belongs here: the order of work. Does not belong here: the work.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -14,8 +14,11 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def one_ahead(items: Iterator[T]) -> Iterator[T]:
-    """The same items, none of them None; the next one is made while the caller works on this one."""
+def one_ahead(items: Iterator[T]) -> Generator[T]:
+    """The same items, none of them None; the next one is made while the caller works on this one.
+
+    Whoever may leave before the end closes it, and then nothing is being made any more.
+    """
     with ThreadPoolExecutor(1) as maker:
         coming = maker.submit(next, items, None)
         while (item := coming.result()) is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from pathlib import Path
 
 import duckdb
@@ -28,14 +29,15 @@ def rewrite(db: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
     """
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     result = db.sql(query)
-    batches = result.to_arrow_reader(_ROWS_OF_A_GROUP)
     json = {name for name, kind in zip(result.columns, result.types, strict=True) if kind == "JSON"}
-    schema = pa.schema([f.with_type(pa.json_(f.type)) if f.name in json else f for f in batches.schema])
     options = {"compression": "zstd", "compression_level": 1, "store_schema": False, "store_decimal_as_integer": True}
     try:
-        with pq.ParquetWriter(draft, schema, **options) as file:
-            for batch in one_ahead(batches):
-                file.write_batch(_of_schema(batch, schema))
+        # closed whatever happens: while a result is open DuckDB takes no other question
+        with result.to_arrow_reader(_ROWS_OF_A_GROUP) as rows, closing(one_ahead(rows)) as batches:
+            schema = pa.schema([f.with_type(pa.json_(f.type)) if f.name in json else f for f in rows.schema])
+            with pq.ParquetWriter(draft, schema, **options) as file:
+                for batch in batches:
+                    file.write_batch(_of_schema(batch, schema))
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)

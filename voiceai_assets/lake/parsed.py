@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -123,8 +124,9 @@ class ParsedFiles:
         try:
             gathered = self._with_keys(gather(self._blocks(readable, found_in, ends, problems)))
             companions = Companions(self._landing)
-            for _, alike in itertools.groupby(one_ahead(gathered), key=lambda found: found.likeness):
-                self._parse(Stream(alike), companions)
+            with closing(one_ahead(gathered)) as coming:
+                for _, alike in itertools.groupby(coming, key=lambda found: found.likeness):
+                    self._parse(Stream(alike), companions)
             if changed := next((path for path, f in new.items() if stat_of(self._landing, path) != f.stat), None):
                 raise LandingChangedError(f"{changed} changed while it was being read; run the day again")
             self._drop(list(problems))

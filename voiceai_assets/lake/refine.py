@@ -290,9 +290,10 @@ class Refinery:
             for field in fields
         )
         found: dict[str, set[str]] = {}
-        for batch in side_by_side(_only_suspects, self._db.sql(query).to_arrow_reader(_TEXTS_AT_ONCE)):
-            for name, text in zip(*batch.select(["field", "text"]).to_pydict().values(), strict=True):
-                found.setdefault(name, set()).add(text)
+        with self._db.sql(query).to_arrow_reader(_TEXTS_AT_ONCE) as values:
+            for batch in side_by_side(_only_suspects, values):
+                for name, text in zip(*batch.select(["field", "text"]).to_pydict().values(), strict=True):
+                    found.setdefault(name, set()).add(text)
         return {name: sorted(texts) for name, texts in found.items()}
 
     def _people(self, column: str) -> list[str]:

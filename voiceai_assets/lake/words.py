@@ -27,14 +27,15 @@ def count_word_errors(db: duckdb.DuckDBPyConnection, relation: str, table: str) 
         table: name of the table.
     """
     # the text first: it spares a million records without transcript the parsing of their JSON
-    rows = db.sql(
+    texts = db.sql(
         "SELECT position, user_text, reference FROM (SELECT position, user_text, "
         "CASE WHEN contains(CAST(extra AS VARCHAR), '\"reference_transcript\"') "
         "AND json_type(extra, '$.reference_transcript') = 'VARCHAR' "
         f"THEN extra ->> '$.reference_transcript' END AS reference FROM {relation} "
         "WHERE extra IS NOT NULL AND refusal IS NULL) WHERE reference IS NOT NULL"
-    ).to_arrow_reader(_AT_ONCE)
-    counted = [_counted(batch) for batch in rows]
+    )
+    with texts.to_arrow_reader(_AT_ONCE) as rows:
+        counted = [_counted(batch) for batch in rows]
     if not any(batch.num_rows for batch in counted):
         return False
     db.register("counted", pa.Table.from_batches(counted, _SHAPE))

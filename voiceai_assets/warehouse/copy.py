@@ -13,7 +13,7 @@ import os
 import socket
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -171,8 +171,12 @@ def copy_query(
         table, sql.SQL(", ").join(map(sql.Identifier, columns)), sql.Literal(freeze)
     )
     _send_ahead(connection)
-    with db or _duckdb() as source, connection.cursor().copy(statement) as target:
-        for rows in one_ahead(_binary(source.sql(query))):
+    with (
+        db or _duckdb() as source,
+        connection.cursor().copy(statement) as target,
+        closing(one_ahead(_binary(source.sql(query)))) as pieces,
+    ):
+        for rows in pieces:
             target.write(rows)
 
 
