@@ -105,8 +105,12 @@ def land(root: Path, content: bytes, name: str = f"turns-{DAY}.jsonl") -> Path:
         (b"[" * 100_000 + b"\n", "unreadable"),
         (b'{"a":' * 20_000 + b"1" + b"}" * 20_000 + b"\n", "missing_field|unreadable"),
         (line(turn_number=1, intent="another"), "identity_conflict"),
+        # DuckDB quotes the first bytes of what is no JSON, wherever that cuts a character
+        (("€" * 60).encode() + b"\n", "unreadable"),
+        (("x" + "€" * 60).encode() + b"\n", "unreadable"),
+        (("xx" + "€" * 60).encode() + b"\n", "unreadable"),
     ],
-    ids=["cut off", "type", "day first", "no time", "empty", "latin 1", "brackets", "nesting", "conflict"],
+    ids=["cut off", "type", "day first", "no time", "empty", "latin 1", "brackets", "nesting", "conflict", *"€xy"],
 )
 def test_a_bad_record_is_refused_with_its_line_and_costs_no_other(tmp_path: Path, record: bytes, reason: str) -> None:
     land(tmp_path, line() + record.rstrip(b"\n") + b"\n" + line(turn_number=2))

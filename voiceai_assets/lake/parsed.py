@@ -296,7 +296,7 @@ def _keys_of(block: Block, db: duckdb.DuckDBPyConnection) -> frozenset[str]:
     try:
         # where all of it is JSON, as nearly always, a quarter quicker than with a look at each text first
         found = db.execute(query.format("json_keys(text)"))
-    except duckdb.InvalidInputException:
+    except (duckdb.InvalidInputException, UnicodeDecodeError):  # its words quote the text, maybe half a character of it
         found = db.execute(query.format(block.keys_sql))
     keys = frozenset(key for (key,) in found.fetchall())
     db.unregister("records")
