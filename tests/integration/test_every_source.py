@@ -285,6 +285,36 @@ def test_a_renamed_column_blocks_its_day_naming_file_and_column(world: World, tm
     assert _accounts(world)["turns"] == (4, 4, 0, 0)
 
 
+def test_a_renamed_column_of_the_file_that_says_the_days_blocks_all_of_them(world: World, tmp_path: Path) -> None:
+    first, second = "2026-08-01", "2026-08-02"
+    good = f"session_id,user_id,final_outcome,created_at\ns1,U1,completed,{first}\ns2,U2,completed,{second}\n"
+    folder = world.settings.landing / "irembo"
+    folder.mkdir(parents=True)
+    (folder / "voice_sessions.csv").write_text(good)
+    # the turns' own dates mean nothing: of the two sessions the first one's is the second one's day
+    (folder / "voice_turns.csv").write_text(
+        f"turn_id,session_id,turn_number,speaker,created_at\nT1,s1,1,user,{second}\nT2,s2,1,user,{second}\n"
+    )
+    world.look()
+    for day in (first, second):
+        world.run(day)
+    assert world.certified() == {first: 1, second: 1}
+
+    (folder / "voice_sessions.csv").write_text(good.replace("created_at", "created"))
+    world.look()
+    for day in (first, second):
+        world.run(day)
+        assert world.status(day) == "blocked"
+        assert "intake_is_complete.every_file_was_read" in {reason["check"] for reason in world.reasons(day)}
+    assert world.certified() == {}
+
+    (folder / "voice_sessions.csv").write_text(good)
+    world.look()
+    for day in (first, second):
+        world.run(day)
+        assert world.status(day).startswith("certified"), world.reasons(day)
+
+
 def test_a_dataset_that_lost_its_file_is_emptied(world: World, tmp_path: Path) -> None:
     world.land("turns-2026-08-01.jsonl", session("s", "2026-08-01T10:00"))
     folder = world.landing / "sessions"

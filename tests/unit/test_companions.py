@@ -52,6 +52,32 @@ def test_sessions_say_the_days_of_turns_by_whatever_name_they_are_known(tmp_path
     }
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        SESSIONS.format("2025-04-14").replace("created_at", "created"),
+        SESSIONS.format("2025-04-14") + "S2,U2,compl",
+        "",
+        "session_id,session_id,created_at\n",
+    ],
+    ids=["column renamed", "cut off", "empty", "no header"],
+)
+def test_turns_whose_sessions_cannot_be_read_are_filed_under_no_days_of_their_own(tmp_path: Path, content: str) -> None:
+    land(tmp_path, "voice_sessions.csv", SESSIONS.format("2025-04-14") + "S2,U2,completed,2025-04-15\n")
+    land(tmp_path, "voice_turns.csv", TURNS.format("2025-02-21") + "T2,S2,1,user,2025-06-01\n")
+    known = look(tmp_path)
+    land(tmp_path, "voice_sessions.csv", content)
+    again = look(tmp_path, known)
+    turns = again["irembo/voice_turns.csv"]
+    assert "irembo/voice_turns.csv: its days are said by a file that cannot be read: voice_sessions.csv" in str(
+        turns.problem
+    )
+    assert {"2025-04-14", "2025-04-15"} <= turns.days, "the days that it fed are in trouble"
+    assert (turns.records, "2025-02-21" in turns.days) == (0, False)
+    land(tmp_path, "voice_sessions.csv", SESSIONS.format("2025-04-14") + "S2,U2,completed,2025-04-15\n")
+    assert days(look(tmp_path, again)) == days(known)
+
+
 def test_retention_keeps_sessions_of_any_name_while_their_turns_stay(tmp_path: Path) -> None:
     land(tmp_path, "export_voice_sessions.csv", SESSIONS.format("2025-04-14"))
     land(tmp_path, "export_voice_turns.csv", TURNS.format("2025-02-21") + "T2,S2,1,user,2025-06-01\n")

@@ -357,9 +357,15 @@ def test_a_number_that_json_does_not_know_is_never_loaded_as_one(tmp_path: Path,
         (HEADER, 0, [], None),
         (f"a,1,{DAY}T10:00:00,x\n", 0, [], "no column session_id, turn_number, timestamp; its first row names none"),
         ("session,turn_number,timestamp\n", 0, [], "no column session_id; it has session, turn_number, timestamp"),
+        (
+            "+250788123456,intent,jane.uwase@gmail.com\n",
+            0,
+            [],
+            "its first row names 1 of the columns that are known (3 cells): is the header missing?",
+        ),
         ("session_id,session_id,turn_number,timestamp\n", 0, [], "the header names a column twice: columns 1 and 2"),
     ],
-    ids=["quotes", "reordered", "narrow row", "header only", "no header", "renamed, no rows", "twice"],
+    ids=["quotes", "reordered", "narrow row", "header only", "no header", "renamed, no rows", "a caller", "twice"],
 )
 def test_csv_is_read_by_its_header_or_refused_by_name(
     tmp_path: Path, content: str, rows: int, reasons: list[str], problem: str | None

@@ -38,7 +38,11 @@ class Companions:
     def lookup_table(self, path: str, table: Table, db: duckdb.DuckDBPyConnection) -> str | None:
         """Read a file's companions into a temporary table ``(key, day)`` and give its name; None where it needs none.
 
-        The earliest day counts where companions contradict one another; companions that cannot be read say nothing.
+        The earliest day counts where companions contradict one another.
+
+        Raises:
+            UnreadableFileError: when one of them cannot be read to its end: rows whose day it may say would be filed
+                under days of their own, and certified there.
         """
         if table.day_of is None:
             return None
@@ -47,7 +51,10 @@ class Companions:
         name = "days_" + hashlib.sha256(repr((stats, table.day_of)).encode()).hexdigest()[:16]
         if db.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = ?", [name]).fetchall() == [(1,)]:
             return name
-        read_days([self._landing / companion.path for companion in companions], table.day_of, name, db)
+        try:
+            read_days([self._landing / companion.path for companion in companions], table.day_of, name, db)
+        except UnreadableFileError as error:
+            raise UnreadableFileError(f"{path}: its days are said by a file that cannot be read: {error}") from error
         return name
 
     def _of(self, path: str) -> list[_Companion]:
@@ -75,7 +82,11 @@ class _Companion(NamedTuple):
 
 
 def read_days(paths: Iterable[Path], day_of: DayOf, name: str, db: duckdb.DuckDBPyConnection) -> None:
-    """Make the temporary table ``(key, day)`` of what these files say."""
+    """Make the temporary table ``(key, day)`` of what these files say.
+
+    Raises:
+        UnreadableFileError: when one of them cannot be read, says nothing of the kind, or breaks off.
+    """
     found = f"{name}_found"
     db.execute(f"CREATE OR REPLACE TEMP TABLE {found} (key VARCHAR, day DATE)")
     for path in paths:
@@ -85,15 +96,19 @@ def read_days(paths: Iterable[Path], day_of: DayOf, name: str, db: duckdb.DuckDB
 
 
 def _read(path: Path, day_of: DayOf, target: str, db: duckdb.DuckDBPyConnection) -> None:
-    key, day = day_of.key, day_sql(f"s.{quoted(day_of.date)}")
-    try:
-        for block in read_blocks(path):
-            db.register("companion", block.rows)
-            db.execute(
-                f"INSERT INTO {target} SELECT trim(s.{quoted(key)}), {day} "
-                f"FROM (SELECT {block.record_sql([key, day_of.date])} AS s FROM companion) "
-                f"WHERE s.{quoted(key)} IS NOT NULL AND {day} IS NOT NULL"
-            )
-            db.unregister("companion")
-    except UnreadableFileError:
-        return
+    key, day = f"s.{quoted(day_of.key)}", day_sql(f"s.{quoted(day_of.date)}")
+    says = f"{key} IS NOT NULL AND {day} IS NOT NULL"
+    is_read = False
+    for block in read_blocks(path):
+        if missing := [name for name in (day_of.key, day_of.date) if name not in (block.columns or (name,))]:
+            raise UnreadableFileError(f"{path.name}: no column {', '.join(missing)}")
+        is_read = True
+        records = f"(SELECT line, {block.record_sql([day_of.key, day_of.date])} AS s FROM companion)"
+        db.register("companion", block.rows)
+        db.execute(f"INSERT INTO {target} SELECT trim({key}), {day} FROM {records} WHERE {says}")
+        last = db.execute(f"SELECT {says} FROM {records} WHERE line = {block.last_line}").fetchall()
+        db.unregister("companion")
+        if block.is_damaged or (block.is_cut_off and last == [(False,)]):
+            raise UnreadableFileError(f"{path.name}: it breaks off")
+    if not is_read:
+        raise UnreadableFileError(f"{path.name}: it is empty")

@@ -163,7 +163,8 @@ def refresh(
     ]
     before = itertools.accumulate((stat.size_bytes for stat in quiet), initial=0)
     now_read = [stat for stat, done in zip(quiet, before, strict=False) if limit_bytes is None or done < limit_bytes]
-    fresh = {file.path: file for file in _index_what_stays(landing, now_read, timezone)}
+    looked_at = _index_what_stays(landing, now_read, timezone)
+    fresh = {file.path: _on_days_it_had(file, known.get(file.path)) for file in looked_at}
     if fresh or gone:
         fresh |= _lists_elsewhere({path: known[path] for path in known.keys() - set(gone)} | fresh)
     return Refresh(
@@ -173,6 +174,18 @@ def refresh(
         closed=[without_persons(name) for name in closed],
         personal=sorted({without_persons(path) for path in personal}),
     )
+
+
+def _on_days_it_had(file: IndexedFile, before: IndexedFile | None) -> IndexedFile:
+    """A file that cannot be read any more is the trouble of every day that it fed, and not of the day it arrived alone.
+
+    Without it those days would be certified with the records that other files have of them.
+    """
+    if file.problem is None or before is None:
+        return file
+    home = [before.home_day] if before.home_day else []
+    had = {dataset: dict.fromkeys([*by_day, *home], 0) for dataset, by_day in before.rows.items()}
+    return replace(file, rows={dataset: {**had.get(dataset, {}), **by_day} for dataset, by_day in file.rows.items()})
 
 
 def _may_read(path: Path) -> bool:

@@ -26,6 +26,7 @@ from voiceai_assets.lake.gathering import gather
 from voiceai_assets.lake.reading import UnreadableFileError, read_blocks
 from voiceai_assets.lake.reading.block import Block
 from voiceai_assets.lake.typing import days_sql, known_columns, missing_columns
+from voiceai_assets.privacy.redaction import redact
 from voiceai_assets.stopping import is_stop
 
 #: Records by dataset and ISO day, or None where a record has no day of its own.
@@ -166,14 +167,16 @@ def readable_blocks(
 
 
 def _header_of(block: Block, tables: Sequence[Table]) -> str:
-    """What the first row looks like; quoted only where it is a header, else it is somebody's data."""
+    """What the first row looks like; quoted where most of it are names that we know, else it is somebody's data."""
     columns = block.columns or ()
     known = frozenset().union(*(known_columns(table) for table in tables))
     if not columns:
         return "it has no header"
-    if known.isdisjoint(columns):
-        return f"its first row names none of the columns that are known ({len(columns)} cells): is the header missing?"
-    return f"it has {', '.join(columns)}"
+    count = sum(name in known for name in columns)
+    if 2 * count < len(columns):
+        named = f"{count or 'none'} of the columns that are known ({len(columns)} cells)"
+        return f"its first row names {named}: is the header missing?"
+    return redact(f"it has {', '.join(columns)}")
 
 
 class _Look:
@@ -189,7 +192,11 @@ class _Look:
         counts: dict[str, _Counts] = {path: Counter() for path in paths}
         problems: dict[str, UnreadableFileError] = {}
         for found in gather(readable_blocks(self._landing, paths, problems)):
-            lookups = [self._companions.lookup_table(found.path, table, self._db) for table in found.tables]
+            try:
+                lookups = [self._companions.lookup_table(found.path, table, self._db) for table in found.tables]
+            except UnreadableFileError as error:  # a block of such a file holds no other's records
+                problems[found.path] = error
+                continue
             self._db.register("block", found.block.rows)
             for table, lookup in zip(found.tables, lookups, strict=True):
                 query = days_sql(table, found.block, "block", is_first=table is found.tables[0], lookup=lookup)

@@ -230,7 +230,7 @@ class ParsedFiles:
                 is_first=is_first,
                 # kept once, also where one record becomes several rows
                 has_unknown_keys=(is_first or table.explode is None) and has_unknown_keys,
-                lookup=companions.lookup_table(found.path, table, self._db),
+                lookup=_lookup(companions, found.path, table, self._db),
                 kept=("file", "home_day"),
             )
             day = contract.day_column
@@ -285,6 +285,13 @@ class ParsedFiles:
         for dataset in self._filled:  # a deleted row keeps its memory until the table goes
             self._create_table(DATASETS[dataset])
         self._filled.clear()
+
+
+def _lookup(companions: Companions, path: str, table: Table, db: duckdb.DuckDBPyConnection) -> str | None:
+    try:
+        return companions.lookup_table(path, table, db)
+    except UnreadableFileError as error:  # when the file was indexed they could be read
+        raise LandingChangedError(f"{error}; run the day again") from error
 
 
 def _keys_of(block: Block, db: duckdb.DuckDBPyConnection) -> frozenset[str]:
