@@ -348,6 +348,30 @@ def test_a_number_that_json_does_not_know_is_never_loaded_as_one(tmp_path: Path,
     assert len(taken.rows) + len(taken.refused) == 2
 
 
+def test_a_day_of_refused_records_is_kept_record_by_record_in_order(tmp_path: Path) -> None:
+    many = 50_000  # more than are redacted at once
+    land(tmp_path, b"".join(b'{"turn_number": %d, "tel": "0788123456"}\n' % n for n in range(many)))
+    taken = take_in(tmp_path)
+    assert [(row["line"], row["raw_text"]) for row in taken.refused] == [
+        (n + 1, f'{{"turn_number": {n}, "tel": "[USER]"}}\n') for n in range(many)
+    ]
+    assert {(row["reason"], row["message"]) for row in taken.refused} == {("missing_field", "session_id is required")}
+
+
+def test_each_of_many_conflicts_is_refused_with_its_own_text(tmp_path: Path) -> None:
+    many = 3000
+    records = [line(session_id=f"s{n}", channel="voice") for n in range(many)]
+    other = [line(session_id=f"s{n}", channel="chat") for n in range(many)]
+    land(tmp_path, b"".join(records), f"a-{DAY}.jsonl")
+    land(tmp_path, b"".join(other), f"b-{DAY}.jsonl")
+    taken = take_in(tmp_path)
+    assert len(taken.rows) == many
+    assert taken.reasons == ["identity_conflict"] * many
+    assert [(row["line"], row["raw_text"]) for row in taken.refused] == [
+        (n + 1, text.decode()) for n, text in enumerate(other)
+    ]
+
+
 @pytest.mark.parametrize(
     ("content", "rows", "reasons", "problem"),
     [

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import closing
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import duckdb
@@ -27,17 +28,31 @@ def rewrite(db: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
     Arrow encodes while DuckDB makes the next rows: DuckDB's own writer takes half as long again, most of it for the
     columns that an emitter does not fill. Compressed lightly: at the usual level files are as small.
     """
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
     result = db.sql(query)
     json = {name for name, kind in zip(result.columns, result.types, strict=True) if kind == "JSON"}
+    with batches_of(result) as (found, batches):
+        schema = pa.schema([f.with_type(pa.json_(f.type)) if f.name in json else f for f in found])
+        write(path, schema, (_of_schema(batch, schema) for batch in batches))
+
+
+@contextmanager
+def batches_of(result: duckdb.DuckDBPyRelation) -> Iterator[tuple[pa.Schema, Iterator[pa.RecordBatch]]]:
+    """Schema and rows of a result, a row group at a time; the next one is made while the caller works on this one.
+
+    Closed whatever happens: while a result is open DuckDB takes no other question.
+    """
+    with result.to_arrow_reader(_ROWS_OF_A_GROUP) as rows, closing(one_ahead(rows)) as batches:
+        yield rows.schema, batches
+
+
+def write(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
+    """Put rows in the place of a file, each batch as a row group; readers see the old file or the new one."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
     options = {"compression": "zstd", "compression_level": 1, "store_schema": False, "store_decimal_as_integer": True}
     try:
-        # closed whatever happens: while a result is open DuckDB takes no other question
-        with result.to_arrow_reader(_ROWS_OF_A_GROUP) as rows, closing(one_ahead(rows)) as batches:
-            schema = pa.schema([f.with_type(pa.json_(f.type)) if f.name in json else f for f in rows.schema])
-            with pq.ParquetWriter(draft, schema, **options) as file:
-                for batch in batches:
-                    file.write_batch(_of_schema(batch, schema))
+        with pq.ParquetWriter(draft, schema, **options) as file:
+            for batch in batches:
+                file.write_batch(batch)
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)

@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 
 import duckdb
@@ -26,7 +27,7 @@ from voiceai_assets.lake.ahead import side_by_side
 from voiceai_assets.lake.inbox import input_fingerprint
 from voiceai_assets.lake.indexing import IndexedFile
 from voiceai_assets.lake.jsonb import storable_json, unstorable
-from voiceai_assets.lake.parquet import rewrite
+from voiceai_assets.lake.parquet import batches_of, rewrite, write
 from voiceai_assets.lake.parsed import ParsedFiles, table_of
 from voiceai_assets.lake.people import ERASED
 from voiceai_assets.lake.reading import read_blocks
@@ -155,28 +156,35 @@ class Refinery:
             "SELECT c.position, c.source_file, c.line, c.content = f.content AS is_exact "
             "FROM candidates c JOIN candidates f ON f.identity = c.identity AND f.place = 1 WHERE c.place > 1"
         )
-        conflicts = self._db.execute("SELECT position, source_file, line FROM repeated WHERE NOT is_exact").fetchall()
-        texts = self._texts_of(conflicts)
-        named = ", ".join(part.replace("|", " or ") for part in contract.identity)
-        for position, file, line in conflicts:
-            self._db.execute(
-                f"UPDATE {table_of(contract)} SET refusal = ['identity_conflict', ?], text = ? WHERE rowid = ?",
-                [f"another record with the same {named} came first", texts.get((file, line)), position],
-            )
+        self._refuse_conflicts(contract)
 
-    def _texts_of(self, places: Sequence[tuple[int, str, int]]) -> dict[tuple[str, int], str]:
-        """Texts of single records: read again, because keeping every text would double the memory of a day."""
-        wanted: dict[str, list[int]] = {}
-        for _, file, line in places:
-            wanted.setdefault(file, []).append(line)
-        texts = {}
-        for file, lines in wanted.items():
+    def _refuse_conflicts(self, contract: Contract) -> None:
+        """Refuse records under an identity that another one has, with their text.
+
+        They are read again, because keeping every text would double the memory of a day.
+        """
+        self._db.execute(
+            "CREATE OR REPLACE TEMP TABLE conflicting AS "
+            "SELECT position, source_file, line, CAST(NULL AS VARCHAR) AS text FROM repeated WHERE NOT is_exact"
+        )
+        files = self._db.execute("SELECT DISTINCT source_file FROM conflicting ORDER BY 1").fetchall()
+        if not files:
+            return
+        for (file,) in files:
             for block in read_blocks(self._landing / file):
                 self._db.register("block", block.rows)
-                query = f"SELECT line, {block.text_sql()} FROM block WHERE list_contains(?, line)"
-                texts.update({(file, line): text for line, text in self._db.execute(query, [lines]).fetchall()})
+                self._db.execute(
+                    f"UPDATE conflicting SET text = b.text FROM (SELECT line, {block.text_sql()} AS text FROM block) b "
+                    "WHERE source_file = ? AND conflicting.line = b.line",
+                    [file],
+                )
                 self._db.unregister("block")
-        return texts
+        named = ", ".join(part.replace("|", " or ") for part in contract.identity)
+        self._db.execute(
+            f"UPDATE {table_of(contract)} SET refusal = ['identity_conflict', ?], text = c.text "
+            f"FROM conflicting c WHERE {table_of(contract)}.rowid = c.position",
+            [f"another record with the same {named} came first"],
+        )
 
     def _account(self, inputs: Sequence[IndexedFile]) -> tuple[FileAccount, ...]:
         rows = self._db.execute(
@@ -251,24 +259,30 @@ class Refinery:
         return "" if is_sorted else "ORDER BY source_file, line, position"
 
     def _write_quarantine(self, load: DayLoad, target: LakeDay) -> None:
-        """Refused records are few and foreign: each is redacted in Python, as a whole."""
-        refused = self._db.execute(
-            "SELECT source_file, line, refusal[1], refusal[2], left(text, 20000) FROM today "
-            "WHERE refusal IS NOT NULL ORDER BY source_file, line, position"
-        ).fetchall()
-        columns: Mapping[str, list[str | int | None]] = {
-            "file": [row[0] for row in refused],
-            "line": [row[1] for row in refused],
-            "reason": [row[2] for row in refused],
-            "message": [redact(row[3]) for row in refused],
-            "raw_text": [None if row[4] is None else self._redacted(row[0], row[4])[:_TEXT_KEPT] for row in refused],
-        }
-        self._db.register("refused", pa.table(dict(columns), schema=QUARANTINE))
-        self._copy(
-            f"SELECT *, DATE '{load.day}' AS day, '{load.load_id}' AS load_id FROM refused ORDER BY file, line",
-            target.quarantine,
+        """Refused records are foreign, and mostly few: each is redacted in Python, as a whole."""
+        refused = self._db.sql(
+            "SELECT source_file AS file, line, refusal[1] AS reason, refusal[2] AS message, "
+            "left(text, 20000) AS raw_text FROM today WHERE refusal IS NOT NULL ORDER BY source_file, line, position"
         )
-        self._db.unregister("refused")
+        place = {"day": pa.scalar(date.fromisoformat(load.day)), "load_id": pa.scalar(load.load_id)}
+        _make_way(target.quarantine)
+        with batches_of(refused) as (_, batches):
+            write(target.quarantine, QUARANTINE, (self._without_persons(batch, place) for batch in batches))
+
+    def _without_persons(self, refused: pa.RecordBatch, place: Mapping[str, pa.Scalar]) -> pa.RecordBatch:
+        """Refused records as they may be shown, with their place; what stands in many of them is redacted once."""
+        columns = refused.to_pydict()
+        messages = {message: redact(message) for message in set(columns["message"])}
+        records = list(zip(columns["file"], columns["raw_text"], strict=True))
+        whole = {record for record in records if record[1] is not None}
+        texts = {(file, text): self._redacted(file, text)[:_TEXT_KEPT] for file, text in whole}
+        shown = {
+            **{name: columns[name] for name in ("file", "line", "reason")},
+            "message": [messages[message] for message in columns["message"]],
+            "raw_text": list(map(texts.get, records)),
+            **{name: pa.repeat(value, refused.num_rows) for name, value in place.items()},
+        }
+        return pa.record_batch(shown, schema=QUARANTINE)
 
     def _redacted(self, path: str, text: str) -> str:
         header = self._files.header(path)
@@ -309,8 +323,7 @@ class Refinery:
         self._db.unregister("replacements")
 
     def _copy(self, query: str, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _discard_drafts(path)
+        _make_way(path)
         self._db.execute("SET threads = 1")  # several give joined rows in an order that is another each time
         try:
             rewrite(self._db, query, path)
@@ -326,6 +339,8 @@ QUARANTINE = pa.schema(
         ("reason", pa.string()),
         ("message", pa.string()),
         ("raw_text", pa.string()),
+        ("day", pa.date32()),
+        ("load_id", pa.string()),
     ]
 )
 
@@ -373,8 +388,9 @@ def _spill_folder(lake: Path) -> Path:
     return Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=root))
 
 
-def _discard_drafts(path: Path) -> None:
-    """Remove what runs that were killed left of this file; a run that is still alive keeps its own."""
+def _make_way(path: Path) -> None:
+    """Have its folder, without what runs that were killed left of this file; a run that is alive keeps its own."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     for draft in path.parent.glob(f".{path.name}.*"):
         pid = draft.suffix.removeprefix(".")
         if pid.isdigit() and not psutil.pid_exists(int(pid)):

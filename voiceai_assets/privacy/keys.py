@@ -6,6 +6,7 @@ to a contract's fields (``adapters``).
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 
@@ -20,23 +21,33 @@ _ENDS = (
 )
 #: A mark is no part of a key ([PHONE] names no person), and neither is a number: ``phone_2``, ``phoneNumber1``.
 _NO_LETTER = re.compile(r"\[[A-Z_]{2,40}\]|[^A-Za-z]")
+_LONGEST_KEY = 60  # characters, of those that are remembered
 _IS_WHOLE, _IS_END = frozenset(_WHOLE.split()), tuple(_ENDS.split())
 
 
 def names_person(key: str) -> bool:
     """Whether the value of a key that is already redacted says who somebody is, however the key is spelled."""
-    letters = _letters(key)
-    return _names_one(letters) or _names_several(letters)
+    return any(_names(key))
 
 
 def counts_people(key: str) -> bool:
     """Whether a bare number under a key that names people is how many they are: ``"callers": 12``."""
-    letters = _letters(key)
-    return not _names_one(letters) and _names_several(letters)
+    one, several = _names(key)
+    return several and not one
 
 
-def _letters(key: str) -> str:
-    return _NO_LETTER.sub("", unicodedata.normalize("NFKD", key)).lower()  # an accent is a character of its own then
+def _names(key: str) -> tuple[bool, bool]:
+    """Whether a key names one person, and whether several; remembered, for the same keys come in every record."""
+    return _looked_up(key) if len(key) <= _LONGEST_KEY else _look_at(key)
+
+
+def _look_at(key: str) -> tuple[bool, bool]:
+    # an accent is a character of its own then
+    letters = _NO_LETTER.sub("", unicodedata.normalize("NFKD", key)).lower()
+    return _names_one(letters), _names_several(letters)
+
+
+_looked_up = functools.lru_cache(10_000)(_look_at)
 
 
 def _names_one(letters: str) -> bool:

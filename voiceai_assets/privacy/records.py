@@ -7,6 +7,7 @@ it (``redaction``), which keys name a person (``keys``).
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import json
 import re
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from voiceai_assets.privacy.keys import counts_people, names_person
 from voiceai_assets.privacy.numbers import LONG_RUN, SPOKEN_RUN, mark_of
-from voiceai_assets.privacy.redaction import MARK, redact
+from voiceai_assets.privacy.redaction import MARK, NameFinder, name_finders, redact
 from voiceai_assets.privacy.spelling import joined
 
 _TONE, _WHITE = '(?:"[\\d*#]"|\\d)', "[ \\t\\r\\n]*+"
@@ -36,6 +37,7 @@ _BEGINS = {
     "[NUMBER]": re.compile("[0+]|[1-3](?:19|20)\\d\\d[78]\\d{10}$"),
 }
 _NO_DIGIT = re.compile("[^\\d+]+")
+_LONGEST_LABEL = 60  # characters
 _JSON_NUMBER = re.compile("-?(?P<whole>\\d++)(?P<fraction>\\.\\d++)?+(?:[eE][+-]?\\d++)?+")
 _LITERALS = frozenset(["", "true", "false", "null"])
 
@@ -100,7 +102,7 @@ def redact_record(text: str) -> str:
     """
     if _LIKE_JSON.match(text):
         return "".join(_json_pieces(text, _redact_pairs, is_record=True))
-    return _redact_pairs(text)
+    return _cleaned(text, _redact_pairs)
 
 
 _LIKE_JSON = re.compile('[\ufeff\\s]*+(?:\\{\\s*+["}]|\\[\\s*+["{\\[\\]]|")')
@@ -130,11 +132,11 @@ def _json_pieces(text: str, clean: Callable[[str], str], *, is_record: bool) -> 
             case "close" | "colon":
                 plain = _decoded(token["string"])
                 if token["colon"]:
-                    key = clean(plain)
+                    key = _cleaned(plain, clean)
                     yield f'"{_encoded(token["string"], plain, key)}"{token["colon"]}'
                     continue
                 is_plain_time = is_time and _PLAIN_TIME.fullmatch(plain)
-                cleaned = _user_mark(plain) if is_person else plain if is_plain_time else clean(plain)
+                cleaned = _user_mark(plain) if is_person else plain if is_plain_time else _cleaned(plain, clean)
                 if is_name_of_thing and cleaned not in _PERSONAL_MARKS:
                     cleaned = plain
                 yield f'"{_encoded(token["string"], plain, cleaned)}{token["close"]}'
@@ -155,6 +157,16 @@ def _json_pieces(text: str, clean: Callable[[str], str], *, is_record: bool) -> 
                 yield token[0]
                 continue
         key = ""
+
+
+def _cleaned(text: str, clean: Callable[[str], str]) -> str:
+    """What ``clean`` makes of a text; of a short one it is remembered, for keys and labels come again and again."""
+    return _remembered(text, clean, name_finders()) if len(text) <= _LONGEST_LABEL else clean(text)
+
+
+@functools.lru_cache(10_000)
+def _remembered(text: str, clean: Callable[[str], str], _finders: Sequence[NameFinder]) -> str:
+    return clean(text)
 
 
 def _redacted_list(token: re.Match[str], *, is_person: bool) -> str:
