@@ -12,6 +12,7 @@ import fsspec
 import pytest
 from moto.server import ThreadedMotoServer
 
+from voiceai_assets.lake import inbox
 from voiceai_assets.lake.remote import Remote, StoreError
 
 
@@ -91,6 +92,94 @@ def test_an_objects_name_cannot_lead_out_of_the_folder(store: Any, tmp_path: Pat
     Remote(f"s3://{bucket}/landing", local).pull()
     found = [p for p in tmp_path.rglob("*") if p.is_file() and p.read_bytes() == b"evil"]
     assert found == []
+
+
+def _put(store: Any, **objects: bytes) -> None:
+    """Objects under their very keys, which fsspec's own calls would make paths of."""
+    files, bucket = store
+    for name, body in objects.items():
+        files.call_s3("put_object", Bucket=bucket, Key=f"landing/{name}", Body=body)
+
+
+def _landed(local: Path) -> list[str]:
+    return sorted(p.relative_to(local).as_posix() for p in local.rglob("*") if p.is_file() and p.name[0] != ".")
+
+
+def test_an_empty_folder_of_the_stores_console_is_no_file(store: Any, tmp_path: Path) -> None:
+    local = tmp_path / "landing"
+    remote = Remote(f"s3://{store[1]}/landing", local)
+    _put(store, **{"": b"", "canonical/": b"", "canonical/a.jsonl": b"a", "irembo/": b""})
+    for _ in range(2):
+        remote.pull()
+        assert _landed(local) == ["canonical/a.jsonl"]
+        assert not (local / "irembo").is_file()
+    assert inbox.left_aside(local) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "canonical/a.jsonl",  # the folder of another
+        f"canonical/{'n' * 256}.jsonl",
+        f"canonical/{'n' * 256}/b.jsonl",
+        "canonical//b.jsonl",  # as a path, the same as b.jsonl
+        "canonical/./b.jsonl",
+        "canonical/../canonical/b.jsonl",
+        "/canonical/b.jsonl",
+        "canonical/full/",
+    ],
+)
+def test_an_object_that_cannot_be_a_file_is_left_out_and_named(store: Any, tmp_path: Path, name: str) -> None:
+    local = tmp_path / "landing"
+    _put(store, **{"canonical/a.jsonl/part.jsonl": b"part", "canonical/b.jsonl": b"b", name: b"left out"})
+    remote = Remote(f"s3://{store[1]}/landing", local)
+    for _ in range(2):
+        remote.pull()
+        assert _landed(local) == ["canonical/a.jsonl/part.jsonl", "canonical/b.jsonl"]
+        assert (local / "canonical/b.jsonl").read_bytes() == b"b"
+        [said] = inbox.left_aside(local)
+        assert said.startswith(f"{name}: ")
+        assert said.endswith("; rename it")
+    found = inbox.refresh(local, {}, timezone="UTC", quiet_seconds=0)
+    assert len(found.fresh) == 2
+    assert said in found.problems()
+    with pytest.raises(OSError, match="rename it"):  # who looks for somebody's records must not miss any
+        list(inbox.scan(local))
+
+    store[0].call_s3("delete_object", Bucket=store[1], Key=f"landing/{name}")
+    remote.pull()
+    assert _landed(local) == ["canonical/a.jsonl/part.jsonl", "canonical/b.jsonl"]
+    assert inbox.left_aside(local) == []
+
+
+def test_an_object_whose_name_is_as_long_as_a_files_can_be_lands(store: Any, tmp_path: Path) -> None:
+    name = f"canonical/{'n' * 249}.jsonl"
+    _put(store, **{name: b"long"})
+    Remote(f"s3://{store[1]}/landing", tmp_path / "landing").pull()
+    assert (tmp_path / "landing" / name).read_bytes() == b"long"
+
+
+def test_a_folder_may_take_the_name_of_a_file_that_went_and_a_file_a_folders(store: Any, tmp_path: Path) -> None:
+    files, bucket = store
+    local = tmp_path / "landing"
+    remote = Remote(f"s3://{bucket}/landing", local)
+    for here, gone in [("x", "x/y/z"), ("x/y/z", "x"), ("x", "x/y/z")]:
+        files.call_s3("delete_object", Bucket=bucket, Key=f"landing/{gone}")
+        _put(store, **{here: b"x"})
+        remote.pull()
+        assert _landed(local) == [here]
+        assert inbox.left_aside(local) == []
+
+
+def test_an_object_whose_place_a_local_folder_takes_is_left_out_and_named(store: Any, tmp_path: Path) -> None:
+    local = tmp_path / "landing"
+    (local / "a.jsonl").mkdir(parents=True)
+    (local / "a.jsonl" / "mine.jsonl").write_bytes(b"never in the store")
+    (local / "b").write_bytes(b"never in the store")
+    _put(store, **{"a.jsonl": b"a", "b/b.jsonl": b"b", "c.jsonl": b"c"})
+    Remote(f"s3://{store[1]}/landing", local).pull()
+    assert _landed(local) == ["a.jsonl/mine.jsonl", "b", "c.jsonl"]
+    assert [said.split(":")[0] for said in inbox.left_aside(local)] == ["a.jsonl", "b/b.jsonl"]
 
 
 def test_a_store_that_cannot_be_reached_says_its_address(store: Any, tmp_path: Path, monkeypatch: Any) -> None:

@@ -23,6 +23,7 @@ from voiceai_assets.lake import reading
 from voiceai_assets.lake.companions import Companions
 from voiceai_assets.lake.indexing import FileStat, IndexedFile, home_day, index_files, reader_of
 from voiceai_assets.lake.naming import is_personal, personal_name, without_persons
+from voiceai_assets.lake.remote import LONGEST_NAME, unplaced
 from voiceai_assets.privacy import redaction
 
 #: Names under which tools write a file before they rename it; never read.
@@ -43,8 +44,11 @@ def scan(landing: Path, closed: list[str] | None = None) -> Iterator[FileStat]:
             folders whose name is not UTF-8.
 
     Raises:
-        OSError: for such a file or folder where there is no such list: what must see everything must not miss it.
+        OSError: for such a file or folder where there is no such list: what must see everything must not miss it. For
+            an object of landing's store that cannot be a file, too.
     """
+    if closed is None and (missing := unplaced(landing)):
+        raise OSError(errno.EEXIST, cannot_be_a_file(without_persons(missing[0])))
     stack = [landing]
     while stack:
         folder = stack.pop()
@@ -80,13 +84,12 @@ def left_aside(landing: Path) -> list[str]:
     closed: list[str] = []
     paths = [stat.path for stat in scan(landing, closed)]
     closed += [path for path in paths if not _may_read(landing / path)]
-    return sorted(set(_why_aside(closed, filter(is_personal, paths))))
+    return sorted(set(_why_aside(closed, filter(is_personal, paths), unplaced(landing))))
 
 
-def _why_aside(closed: Iterable[str], personal: Iterable[str]) -> list[str]:
-    return [may_not_be_read(without_persons(name)) for name in closed] + [
-        personal_name(without_persons(path)) for path in personal
-    ]
+def _why_aside(closed: Iterable[str], personal: Iterable[str], objects: Iterable[str]) -> list[str]:
+    said = ((may_not_be_read, closed), (personal_name, personal), (cannot_be_a_file, objects))
+    return [words(without_persons(name)) for words, names in said for name in names]
 
 
 def _has_own_days(path: str) -> bool:
@@ -173,6 +176,7 @@ def refresh(
         waiting=[stat.path for stat in new if not stat.is_quiet(now, quiet_seconds)],
         closed=[without_persons(name) for name in closed],
         personal=sorted({without_persons(path) for path in personal}),
+        unplaced=[without_persons(name) for name in unplaced(landing)],
     )
 
 
@@ -226,6 +230,7 @@ class Refresh:
         waiting: files that may still be being written.
         closed: files and folders that nobody lets us read, or that have a name which nobody can write down.
         personal: files that are not read because somebody's number or address is in their name; without it.
+        unplaced: objects of landing's store that cannot be files here.
     """
 
     fresh: list[IndexedFile]
@@ -233,11 +238,12 @@ class Refresh:
     waiting: list[str]
     closed: list[str]
     personal: list[str]
+    unplaced: list[str]
 
     @property
     def left_aside(self) -> list[str]:
         """What is not even looked into, and what to do, in words."""
-        return _why_aside(self.closed, self.personal)
+        return _why_aside(self.closed, self.personal, self.unplaced)
 
     def problems(self) -> list[str]:
         """What lies in landing and is not read, and why, in words."""
@@ -250,6 +256,14 @@ def may_not_be_read(name: str) -> str:
     if is_utf8(name):
         return f"{name}: permission denied; let the user that runs the platform read it"
     return f"{os.fsencode(name).decode(errors='backslashreplace')}: its name is not UTF-8; rename it"
+
+
+def cannot_be_a_file(name: str) -> str:
+    """What to say of an object of landing's store that no local file can be, and what to do."""
+    return (
+        f"{name}: an object that cannot be a file here: others have its name as their folder, or a part of the name is "
+        f"empty, dots alone or longer than {LONGEST_NAME} bytes; rename it"
+    )
 
 
 def files_by_day(files: Iterable[IndexedFile]) -> dict[str, list[IndexedFile]]:

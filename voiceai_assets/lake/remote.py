@@ -7,6 +7,8 @@ variables (``AWS_ACCESS_KEY_ID``, ``AWS_ENDPOINT_URL``, ...), never from ours.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
@@ -19,6 +21,10 @@ from typing import Any
 import fsspec
 
 STATE = ".remote.json"
+#: Bytes that a file system takes for the name of a file or folder; a store takes 1,024 for the whole path.
+LONGEST_NAME = 255
+#: What stands in the way of a file that a local folder, or a file where it needs a folder, has the name of.
+_IN_THE_WAY = (FileExistsError, IsADirectoryError, NotADirectoryError)
 
 
 class StoreError(OSError):
@@ -36,21 +42,21 @@ class Remote:
         """Bring the local copy in step: new and changed objects arrive, those that vanished from the store go.
 
         Local files that never came from the store, or went to it, are left alone. A file appears whole or not at all.
+        An object that cannot be a local file is left out, and remembered for :func:`unplaced`.
 
         Raises:
             StoreError: when the store cannot be listed or read.
         """
         known = self._state()
         try:
-            listed = {name: info for name, info in self._listed().items() if _is_ordinary(name)}
-            for name, info in listed.items():
-                if known.get(name) != _tag(info) or not (self.local / name).exists():
-                    self._download(name, info)
+            listed = {name: info for name, info in self._listed().items() if _is_file(name, info)}
+            placed = _placed(listed)
+            for name in (name for name, tag in known.items() if tag and name not in placed):
+                self._remove(name)  # first: a folder may take the name of a file that went, and a file a folder's
+            tags = {name: self._bring(name, listed[name], known) if name in placed else None for name in listed}
         except Exception as error:  # fsspec lets every store raise errors of its own
             raise StoreError(f"{self.url}: {error}") from error
-        for name in known.keys() - listed.keys():
-            (self.local / name).unlink(missing_ok=True)
-        self._remember({name: _tag(info) for name, info in listed.items()})
+        self._remember(tags)
 
     def push(self, paths: Iterable[Path]) -> None:
         """Write local files to the store; a path that no longer exists is removed from it.
@@ -103,12 +109,31 @@ class Remote:
         root = self._opened[1]
         self._files.invalidate_cache()
         found = self._files.find(root, detail=True)
-        return {path.removeprefix(root).lstrip("/"): info for path, info in found.items()}
+        return {path[len(root) + 1 :]: info for path, info in found.items()}
+
+    def _bring(self, name: str, info: Mapping[str, Any], known: Mapping[str, str | None]) -> str | None:
+        """Download what is new; the object's tag, or None where something else lies in its place."""
+        if known.get(name) == _tag(info) and (self.local / name).is_file():
+            return _tag(info)
+        try:
+            self._download(name, info)
+        except _IN_THE_WAY:
+            return None
+        return _tag(info)
+
+    def _remove(self, name: str) -> None:
+        path = self.local / name
+        if path.is_file():
+            path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # not empty
+            for folder in path.relative_to(self.local).parents[:-1]:
+                (self.local / folder).rmdir()
 
     def _download(self, name: str, info: Mapping[str, Any]) -> None:
         target = self.local / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        draft = target.with_name(f".{target.name}.{os.getpid()}")
+        # not the name itself, which may be as long as a name can be
+        draft = target.with_name(f".{hashlib.sha256(name.encode()).hexdigest()[:16]}.{os.getpid()}")
         try:
             self._files.get_file(self._place(name), str(draft))
             if (stamp := _changed_at(info)) is not None:
@@ -117,24 +142,46 @@ class Remote:
         finally:
             draft.unlink(missing_ok=True)
 
-    def _state(self) -> dict[str, str]:
-        try:
-            found = json.loads((self.local / STATE).read_text())
-        except (OSError, ValueError):
-            return {}
-        return found if isinstance(found, dict) else {}
+    def _state(self) -> dict[str, str | None]:
+        return _state(self.local)
 
-    def _remember(self, tags: Mapping[str, str]) -> None:
+    def _remember(self, tags: Mapping[str, str | None]) -> None:
         self.local.mkdir(parents=True, exist_ok=True)
         draft = self.local / f"{STATE}.{os.getpid()}"
         draft.write_text(json.dumps(dict(sorted(tags.items())), indent=0))
         draft.replace(self.local / STATE)
 
 
-def _is_ordinary(name: str) -> bool:
+def unplaced(local: Path) -> list[str]:
+    """Objects that the last pull left out of a local copy, because no local file can be what they are."""
+    return [name for name, tag in _state(local).items() if tag is None]
+
+
+def _state(local: Path) -> dict[str, str | None]:
+    """Object -> what tells its content from others; None for one that is left out."""
+    try:
+        found = json.loads((local / STATE).read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _is_file(name: str, info: Mapping[str, Any]) -> bool:
+    """Whether an object is meant as a file: hidden ones are not, nor is what S3's console makes for an empty folder."""
+    is_hidden = any(part.startswith(".") and part not in {".", ".."} for part in name.split("/"))
+    return bool(name) and not is_hidden and bool(info.get("size") or not name.endswith("/"))
+
+
+def _placed(names: Iterable[str]) -> set[str]:
+    """Those of the objects that can be local files; of a file and a folder of one name the folder."""
+    possible = {name for name in names if _is_path(name)}
+    return possible - {str(folder) for name in possible for folder in PurePosixPath(name).parents}
+
+
+def _is_path(name: str) -> bool:
     """Whether an object's name may become a file below the folder: an object may be called anything, ``../x`` too."""
-    parts = PurePosixPath(name).parts
-    return bool(parts) and not name.startswith("/") and not any(part.startswith(".") for part in parts)
+    parts = name.split("/")
+    return "\0" not in name and all(p not in {"", ".", ".."} and len(p.encode()) <= LONGEST_NAME for p in parts)
 
 
 def _tag(info: Mapping[str, Any]) -> str:
