@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
@@ -13,8 +14,10 @@ from typing import Any
 import fsspec
 import pytest
 from moto.server import ThreadedMotoServer
+from rich.console import Console
 
 from tests.integration.world import World, session
+from voiceai_assets.cli.landing import land_files
 
 DAY = "2026-08-01"
 
@@ -80,3 +83,16 @@ def test_raw_is_rebuilt_from_the_lake_on_the_store_alone(remote_world: World, st
         connection.execute("truncate raw.turns")
     remote_world.pipeline.load(DAY)
     assert remote_world.query("select * from raw.turns order by session_id, turn_number") == before
+
+
+def test_an_object_that_nobody_has_seen_yet_is_not_replaced_in_silence(
+    remote_world: World, store: Any, tmp_path: Path
+) -> None:
+    store.pipe(f"calls/landing/canonical/turns-{DAY}.jsonl", _turns("a", "b"))
+    path = tmp_path / f"turns-{DAY}.jsonl"
+    path.write_bytes(_turns("c"))
+    complained = io.StringIO()
+    errors = Console(file=complained, width=400)
+    assert land_files(remote_world.pipeline, [path], "canonical", Console(file=io.StringIO()), errors) == 0
+    assert complained.getvalue() == f"replaced 1 file(s) that nobody had looked into: turns-{DAY}.jsonl\n"
+    assert store.cat(f"calls/landing/canonical/turns-{DAY}.jsonl") == _turns("c")

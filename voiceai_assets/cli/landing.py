@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from rich.console import Console
@@ -38,8 +38,12 @@ def land_files(pipeline: Pipeline, paths: list[Path], adapter: str, console: Con
     if clashes:
         errors.print(f"[red]error:[/] several files would land under one name: {', '.join(sorted(clashes)[:5])}")
         return 1
-    _copy(plan, console)
     if store := pipeline.landing_store:
+        store.pull()  # what others uploaded meanwhile would be replaced unseen
+    before = {file.path: file.days for file in pipeline.files()}
+    replaced = [(goal, goal.relative_to(pipeline.settings.landing).as_posix()) for goal in _copy(plan, console)]
+    _print_replaced({goal.relative_to(folder).as_posix(): before.get(path, ()) for goal, path in replaced}, errors)
+    if store:
         store.push(goal for _, goal in plan)
     found = pipeline.look_into_landing(quiet_seconds=0)
     remember_first_day(pipeline.settings, [f.home_day for f in found.fresh if f.home_day])
@@ -51,15 +55,37 @@ def land_files(pipeline: Pipeline, paths: list[Path], adapter: str, console: Con
         console.print(f"nothing new: all {len(plan)} file(s) had landed before" if plan else "there is no file in it")
         return 0
     console.print(f"landed {len(found.fresh)} file(s), {records:,} records, {len(days)} day(s)")
+    former = {day for file in found.fresh for day in before.get(file.path, ())}
+    _print_days(pipeline, days, former, console, errors)
+    return 1 if found.problems() else 0
+
+
+def _print_days(
+    pipeline: Pipeline, days: Collection[str], former: Collection[str], console: Console, errors: Console
+) -> None:
+    """What to run next, for days that files hold now or held before, and which cannot be run."""
     start, end = first_day(pipeline.settings).isoformat(), today(pipeline.settings).isoformat()
     if outside := [day for day in days if not start <= day <= end]:
         errors.print(
             f"[yellow]outside the partitions ({start} to {end}):[/] {', '.join(outside[:10])}; "
             "kept in landing, not run. VOICEAI_START_DATE moves the start."
         )
-    if inside := [day for day in days if start <= day <= end]:
+    if inside := sorted(day for day in {*days, *former} if start <= day <= end):
         console.print(f"next: voiceai materialize --from {inside[0]} --to {inside[-1]}")
-    return 1 if found.problems() else 0
+
+
+def _print_replaced(replaced: Mapping[str, Collection[str]], errors: Console) -> None:
+    """Name the files, by their names now, that others took the place of, and the days that they held."""
+    if not replaced:
+        return
+    held = {day for days in replaced.values() for day in days}
+    what = f"that held {_some(held, 10)}" if held else "that nobody had looked into"
+    errors.print(f"[yellow]replaced {len(replaced)} file(s) {what}:[/] {escape(_some(replaced, 5))}")
+
+
+def _some(names: Collection[str], most: int) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(sorted(names)[:most]) + more
 
 
 def _plan(paths: Iterable[Path], target: Path, pseudonymise: Pseudonymiser) -> Iterator[tuple[Path, Path]]:
@@ -81,8 +107,12 @@ def _clashes(plan: list[tuple[Path, Path]]) -> set[str]:
     return {str(goal.name) for source, goal in plan if seen.setdefault(goal, source) != source}
 
 
-def _copy(plan: list[tuple[Path, Path]], console: Console) -> None:
-    """Copy under a hidden name, then rename: a sensor that looks meanwhile sees the whole file or none."""
+def _copy(plan: list[tuple[Path, Path]], console: Console) -> list[Path]:
+    """Copy under a hidden name, then rename: a sensor that looks meanwhile sees the whole file or none.
+
+    Returns the goals where another file lay.
+    """
+    replaced = []
     total = sum(source.stat().st_size for source, _ in plan)
     columns = (TextColumn("landing"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
@@ -90,6 +120,7 @@ def _copy(plan: list[tuple[Path, Path]], console: Console) -> None:
         for source, goal in plan:
             size = source.stat().st_size
             if not _is_same(source, goal):
+                replaced += [goal] * goal.exists()
                 goal.parent.mkdir(parents=True, exist_ok=True)
                 draft = goal.with_name(f".{goal.name}.landing")
                 try:
@@ -98,6 +129,7 @@ def _copy(plan: list[tuple[Path, Path]], console: Console) -> None:
                 finally:
                     draft.unlink(missing_ok=True)
             progress.advance(task, size)
+    return replaced
 
 
 def _is_same(source: Path, goal: Path) -> bool:

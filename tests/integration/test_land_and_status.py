@@ -1,0 +1,51 @@
+"""What ``voiceai land`` and ``voiceai status`` say of files that take another's place, and of files that wait."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+from rich.console import Console
+
+from tests.integration.world import Rows, World, session
+from voiceai_assets.cli.landing import land_files
+
+
+def _export(folder: Path, rows: Rows, name: str = "export.jsonl") -> Path:
+    folder.mkdir(exist_ok=True)
+    path = folder / name
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def _land(world: World, *paths: Path) -> tuple[int, str, str]:
+    said, complained = io.StringIO(), io.StringIO()
+    out, errors = Console(file=said, width=400), Console(file=complained, width=400)
+    return land_files(world.pipeline, list(paths), "canonical", out, errors), said.getvalue(), complained.getvalue()
+
+
+def test_a_file_that_takes_anothers_place_says_so_and_the_days_of_both_are_next(world: World, tmp_path: Path) -> None:
+    first = _export(tmp_path / "x", session("a", "2026-08-07T10:00"))
+    assert _land(world, first)[::2] == (0, "")
+    assert _land(world, first)[::2] == (0, ""), "landed again, it replaces nothing"
+
+    status, said, complained = _land(world, _export(tmp_path / "y", session("b", "2026-08-04T10:00")))
+    assert status == 0
+    assert complained == "replaced 1 file(s) that held 2026-08-07: export.jsonl\n"
+    assert "landed 1 file(s), 3 records, 1 day(s)" in said
+    assert "next: voiceai materialize --from 2026-08-04 --to 2026-08-07" in said
+
+
+def test_a_file_that_takes_the_place_of_one_that_nobody_looked_into_says_so(world: World, tmp_path: Path) -> None:
+    _export(world.landing, session("a", "2026-08-07T10:00"))
+    status, said, complained = _land(world, _export(tmp_path / "y", session("b", "2026-08-04T10:00")))
+    assert (status, complained) == (0, "replaced 1 file(s) that nobody had looked into: export.jsonl\n")
+    assert "next: voiceai materialize --from 2026-08-04 --to 2026-08-04" in said
+
+
+def test_what_is_replaced_is_named_without_what_is_somebodys(world: World, tmp_path: Path) -> None:
+    _land(world, _export(tmp_path / "x", session("a", "2026-08-07T10:00"), "call-0788123456.jsonl"))
+    complained = _land(world, _export(tmp_path / "y", session("b", "2026-08-07T10:00"), "call-0788123456.jsonl"))[2]
+    assert complained.startswith("replaced 1 file(s) that held 2026-08-07: call-")
+    assert "0788123456" not in complained
