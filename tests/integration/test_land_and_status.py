@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import time
+from datetime import date
 from pathlib import Path
 
 from rich.console import Console
 
 from tests.integration.world import Rows, World, session
+from voiceai_assets.cli.days import materialize_days, show_status
 from voiceai_assets.cli.landing import land_files
+from voiceai_assets.pipeline import Pipeline
 
 
 def _export(folder: Path, rows: Rows, name: str = "export.jsonl") -> Path:
@@ -49,3 +54,47 @@ def test_what_is_replaced_is_named_without_what_is_somebodys(world: World, tmp_p
     complained = _land(world, _export(tmp_path / "y", session("b", "2026-08-07T10:00"), "call-0788123456.jsonl"))[2]
     assert complained.startswith("replaced 1 file(s) that held 2026-08-07: call-")
     assert "0788123456" not in complained
+
+
+def _status(pipeline: Pipeline) -> tuple[int, str]:
+    shown = io.StringIO()
+    return show_status(pipeline, None, None, Console(file=shown, width=400)), shown.getvalue()
+
+
+def _patient(world: World) -> Pipeline:
+    return Pipeline(world.settings.model_copy(update={"quiet_seconds": 600}), world.pipeline.warehouse)
+
+
+def test_status_names_the_files_that_are_not_read_yet_and_why(world: World) -> None:
+    pipeline = _patient(world)
+    world.land("read.jsonl", session("a", "2026-08-01T10:00"))
+    assert "not read yet" not in _status(pipeline)[1]
+
+    young = _export(world.landing, session("b", "2026-08-01T10:00"), "young.jsonl")
+    quiet = _export(world.landing, session("c", "2026-08-01T10:00"), "quiet.jsonl")
+    _export(world.landing, session("d", "2026-08-01T10:00"), "call-0788123456.jsonl")
+    os.utime(quiet, (time.time() - 3600,) * 2)
+    status, shown = _status(pipeline)
+    assert status == 2
+    assert (
+        "not read yet: 1 file(s) younger than 600 s (VOICEAI_QUIET_SECONDS): canonical/young.jsonl; 1 file(s) that "
+        "nobody has looked into as they are now: canonical/quiet.jsonl. The sensor and voiceai materialize look again\n"
+    ) in shown
+    assert "0788123456" not in shown
+
+    pipeline.look_into_landing()
+    assert "1 file(s) younger than 600 s (VOICEAI_QUIET_SECONDS): canonical/young.jsonl. The" in _status(pipeline)[1]
+    os.utime(young, (time.time() - 3600,) * 2)
+    pipeline.look_into_landing()
+    assert "not read yet" not in _status(pipeline)[1]
+
+
+def test_what_materialize_did_not_wait_for_stands_below_its_table(world: World) -> None:
+    pipeline = _patient(world)
+    world.land("read.jsonl", session("a", "2026-08-01T10:00"))
+    _export(world.landing, session("b", "2026-08-01T11:00"), "young.jsonl")
+    shown, day = io.StringIO(), date(2026, 8, 1)
+    console = Console(file=shown, width=400)
+    assert materialize_days(pipeline, day, day, console, console) == 0
+    assert "1 certified" in shown.getvalue()
+    assert "(VOICEAI_QUIET_SECONDS): canonical/young.jsonl. The" in shown.getvalue()

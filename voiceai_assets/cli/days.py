@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from datetime import date
 from typing import Any
@@ -12,14 +13,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from voiceai_assets.automation.planning import DayRange, ranges
+from voiceai_assets.cli.landing import some_of
 from voiceai_assets.cli.privacy import print_late_files
 from voiceai_assets.governance.standing import Standing, standing
-from voiceai_assets.lake.inbox import left_aside
+from voiceai_assets.lake.inbox import left_aside, unread
+from voiceai_assets.lake.naming import without_persons
 from voiceai_assets.partitions import first_day, remember_first_day, today
 from voiceai_assets.pipeline import Pipeline
 from voiceai_assets.warehouse import ledger
 
 _DAYS_NAMED = 3
+_FILES_NAMED = 5
 _COLOURS = {
     "certified": "green",
     "certified with warnings": "green",
@@ -108,7 +112,23 @@ def show_status(pipeline: Pipeline, first: date | None, last: date | None, conso
         console.print(f"[yellow]not read:[/] {escape(file['path'])}: {escape(file['problem'])}")
     for problem in left_aside(pipeline.settings.landing):
         console.print(f"[yellow]not read:[/] {escape(problem)}")
+    _print_unread(pipeline, console)
     return 0 if all(str(row["status"]).startswith("certified") for row in found) else 2
+
+
+def _print_unread(pipeline: Pipeline, console: Console) -> None:
+    """Name, in one line, the files that the next look into landing is about; a day may be certified without them."""
+    settings, now = pipeline.settings, time.time()
+    young = f"younger than {settings.quiet_seconds:g} s (VOICEAI_QUIET_SECONDS)"
+    others = "that nobody has looked into as they are now"
+    kinds: dict[str, list[str]] = {young: [], others: []}
+    for stat in unread(settings.landing, {file.path: file for file in pipeline.files()}):
+        why = others if stat.is_quiet(now, settings.quiet_seconds) else young
+        kinds[why].append(without_persons(stat.path))
+    said = [f"{len(names)} file(s) {why}: {some_of(names, _FILES_NAMED)}" for why, names in kinds.items() if names]
+    if said:
+        what = escape("; ".join(said))
+        console.print(f"[yellow]not read yet:[/] {what}. The sensor and voiceai materialize look again")
 
 
 def _by_partitions(found: list[dict[str, Any]], pipeline: Pipeline) -> tuple[list[dict[str, Any]], ...]:

@@ -79,11 +79,12 @@ def _print_replaced(replaced: Mapping[str, Collection[str]], errors: Console) ->
     if not replaced:
         return
     held = {day for days in replaced.values() for day in days}
-    what = f"that held {_some(held, 10)}" if held else "that nobody had looked into"
-    errors.print(f"[yellow]replaced {len(replaced)} file(s) {what}:[/] {escape(_some(replaced, 5))}")
+    what = f"that held {some_of(held, 10)}" if held else "that nobody had looked into"
+    errors.print(f"[yellow]replaced {len(replaced)} file(s) {what}:[/] {escape(some_of(replaced, 5))}")
 
 
-def _some(names: Collection[str], most: int) -> str:
+def some_of(names: Collection[str], most: int) -> str:
+    """The first names in their order, and how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(sorted(names)[:most]) + more
 

@@ -87,6 +87,17 @@ def left_aside(landing: Path) -> list[str]:
     return sorted(set(_why_aside(closed, filter(is_personal, paths), unplaced(landing))))
 
 
+def unread(landing: Path, known: Mapping[str, IndexedFile]) -> list[FileStat]:
+    """Files that came or changed since they were last looked into, but for those that are left aside."""
+    return sorted(
+        stat
+        for stat in scan(landing, closed=[])
+        if not is_personal(stat.path)
+        and (stat.path not in known or known[stat.path].stat != stat)
+        and _may_read(landing / stat.path)
+    )
+
+
 def _why_aside(closed: Iterable[str], personal: Iterable[str], objects: Iterable[str]) -> list[str]:
     said = ((may_not_be_read, closed), (personal_name, personal), (cannot_be_a_file, objects))
     return [words(without_persons(name)) for words, names in said for name in names]
