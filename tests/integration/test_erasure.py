@@ -25,6 +25,7 @@ from tests.integration.world import World, session
 from voiceai_assets import erasing, retention
 from voiceai_assets.cli import privacy
 from voiceai_assets.lake.account import LakeDay
+from voiceai_assets.lake.indexing import sha256_of
 from voiceai_assets.lake.mending import mend
 from voiceai_assets.privacy.pseudonyms import load_pseudonymiser
 from voiceai_assets.runs import run_days
@@ -142,7 +143,7 @@ def populated(world: World) -> World:
     path = world.landing / f"{DAYS[0]}.jsonl"
     first_other = next(n for n, line in enumerate(path.read_text().splitlines(), 1) if "json-9002" in line)
     record = json.loads(path.read_text().splitlines()[first_other - 1]) | {"intent": "corrected"}
-    mend(path, {first_other: json.dumps(record)}, world.settings.home / "replaced" / "abc-day.jsonl")
+    mend(path, {first_other: json.dumps(record)}, world.settings.home / "replaced" / "abc-day.jsonl", sha256_of(path))
     world.look()
     run(world, DAYS[:1])
     # a sample of offending rows holds whatever the rule selects

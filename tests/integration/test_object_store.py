@@ -8,6 +8,7 @@ import logging
 import os
 import shutil
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from moto.server import ThreadedMotoServer
 from rich.console import Console
 
 from tests.integration.world import World, session
+from voiceai_assets.cli import quarantine
 from voiceai_assets.cli.landing import land_files
 
 DAY = "2026-08-01"
@@ -96,3 +98,18 @@ def test_an_object_that_nobody_has_seen_yet_is_not_replaced_in_silence(
     assert land_files(remote_world.pipeline, [path], "canonical", Console(file=io.StringIO()), errors) == 0
     assert complained.getvalue() == f"replaced 1 file(s) that nobody had looked into: turns-{DAY}.jsonl\n"
     assert store.cat(f"calls/landing/canonical/turns-{DAY}.jsonl") == _turns("c")
+
+
+def test_an_object_that_was_replaced_meanwhile_is_not_mended_over(
+    remote_world: World, store: Any, tmp_path: Path
+) -> None:
+    place, out = f"calls/landing/canonical/turns-{DAY}.jsonl", tmp_path / "refused.jsonl"
+    store.pipe(place, _turns("a") + b'{"session_id": "b"}\n')
+    remote_world.look()
+    remote_world.run(DAY)
+    pipeline, said = remote_world.pipeline, Console(file=StringIO(), width=200)
+    quarantine.export(pipeline, quarantine.refused(pipeline, None, None, None, None), out, said)
+    store.pipe(place, _turns("a", "b"))
+    assert quarantine.put_back(pipeline, out, said, said) == 1
+    assert "is no longer the file that was exported" in said.file.getvalue()
+    assert store.cat(place) == _turns("a", "b")

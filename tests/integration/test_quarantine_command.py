@@ -13,6 +13,7 @@ import pytest
 
 from tests.integration.test_command_line import voiceai
 from tests.integration.world import World, session
+from voiceai_assets.lake.indexing import sha256_of
 
 pytestmark = pytest.mark.skipif("TEST_DATABASE_URL" in os.environ, reason="the commands use the home's own server")
 DAY = "2026-08-01"
@@ -96,10 +97,75 @@ def test_what_cannot_be_mended_record_by_record_is_said_and_changes_nothing(worl
         "once, though it is refused as a call and as a turn: of two copies one correction would undo the other"
     )
     with out.open("a") as more:
-        more.write(json.dumps({"file": "../pseudonym.key", "line": 1, "record": "x"}) + "\n")
+        more.write(json.dumps({"file": "../pseudonym.key", "line": 1, "record": "x", "file_sha256": "0"}) + "\n")
     put = voiceai(home, "quarantine", "--mend", str(out))
     assert put.returncode == 1
     said = " ".join(put.stderr.split())
     assert "records of .json files are not replaced singly; land the file again" in said
     assert "../pseudonym.key is not in landing" in said
     assert path.read_bytes() == before
+
+
+def _with_three_bad_lines(world: World, tmp_path: Path) -> tuple[Path, Path]:
+    """A loaded file of 63 records whose lines 11, 21 and 31 were refused, and their export."""
+    out = tmp_path / "refused.jsonl"
+    rows = [row for name in range(21) for row in session(f"s{name}", f"{DAY}T10:00", turns=3)]
+    bad = {10, 20, 30}
+    world.land(Path(LINES).name, [{**row, "session_id": None} if n in bad else row for n, row in enumerate(rows)])
+    world.look()
+    world.run(DAY)
+    assert voiceai(world.settings.home, "quarantine", "--export", str(out)).returncode == 0
+    assert [record["line"] for record in _exported(out)] == [11, 21, 31]
+    return world.settings.landing / LINES, out
+
+
+def test_the_same_mend_a_second_time_changes_nothing_and_says_so(world: World, tmp_path: Path) -> None:
+    home = world.settings.home
+    path, out = _with_three_bad_lines(world, tmp_path)
+    first, *others = _exported(out)
+    mended = [{**first, "record": ""}, *({**r, "record": r["record"].replace("null", '"new"')} for r in others)]
+    out.write_text("".join(json.dumps(record) + "\n" for record in mended))
+    before = path.read_text().splitlines()
+
+    once = voiceai(home, "quarantine", "--mend", str(out))
+    assert (once.returncode, "mended 3 record(s)" in once.stdout) == (0, True), once.stderr
+    right = [*before[:10], *before[11:20], mended[1]["record"], *before[21:30], mended[2]["record"], *before[31:]]
+    assert path.read_text().splitlines() == right
+
+    twice = voiceai(home, "quarantine", "--mend", str(out))
+    assert (twice.returncode, "mended" in twice.stdout) == (1, False), twice.stdout
+    assert f"turns-{DAY}.jsonl is no longer the file that was exported" in " ".join(twice.stderr.split())
+    assert path.read_text().splitlines() == right
+
+    # the refused lines are those of the file as it was loaded; on them other records lie now
+    again = voiceai(home, "quarantine", "--export", str(out))
+    assert (again.returncode, _exported(out)) == (0, [])
+    said = " ".join(again.stdout.split())
+    assert f"not exported: 3 record(s) of {LINES}" in said
+    assert "run its days" in said
+
+
+def test_a_file_that_was_landed_again_is_not_mended_from_an_old_export(world: World, tmp_path: Path) -> None:
+    home = world.settings.home
+    path, out = _with_three_bad_lines(world, tmp_path)
+    landed = "".join(json.dumps(row) + "\n" for row in session("z", f"{DAY}T12:00", turns=40))
+    path.write_text(landed)
+    put = voiceai(home, "quarantine", "--mend", str(out))
+    assert put.returncode == 1
+    assert "is no longer the file that was exported" in " ".join(put.stderr.split())
+
+    other = json.dumps({**_exported(out)[0], "file_sha256": sha256_of(path)}) + "\n"
+    for records in (other + out.read_text(), out.read_text() + other):
+        out.with_name("both.jsonl").write_text(records)
+        both = voiceai(home, "quarantine", "--mend", str(out.with_name("both.jsonl")))
+        assert both.returncode == 1
+        assert f"is of another export of {LINES}" in " ".join(both.stderr.split())
+
+    out.write_text(
+        "".join(json.dumps({k: v for k, v in r.items() if "sha256" not in k}) + "\n" for r in _exported(out))
+    )
+    old = voiceai(home, "quarantine", "--mend", str(out))
+    assert old.returncode == 1
+    assert "line 1 does not say what its file was" in " ".join(old.stderr.split())
+    assert "export again" in " ".join(old.stderr.split())
+    assert path.read_text() == landed

@@ -33,7 +33,7 @@ from voiceai_assets.lake.erasure import (
     sessions_of,
 )
 from voiceai_assets.lake.inbox import scan
-from voiceai_assets.lake.indexing import index_files
+from voiceai_assets.lake.indexing import index_files, sha256_of
 from voiceai_assets.lake.mending import CannotMendError, mend, remove
 from voiceai_assets.lake.people import PEOPLE, session_fields
 from voiceai_assets.lake.refine import Refinery
@@ -245,7 +245,7 @@ def test_a_file_that_would_lose_other_records_is_left_as_it_is(tmp_path: Path, m
     path = written(tmp_path / "x.jsonl", lines(turn("a"), turn("b"), turn("c")))
     before = path.read_bytes()
     monkeypatch.setattr(mending, "_mended", lambda *_: iter([b"{}\n"]))
-    for change in (lambda: remove(path, {1}), lambda: mend(path, {1: "{}"}, tmp_path / "kept" / "x")):
+    for change in (lambda: remove(path, {1}), lambda: mend(path, {1: "{}"}, tmp_path / "kept" / "x", sha256_of(path))):
         with pytest.raises(CannotMendError, match=r"x.jsonl would hold 1 records instead of [23]; it was not changed"):
             change()
     assert path.read_bytes() == before

@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from voiceai_assets.lake import mending
+from voiceai_assets.lake.indexing import sha256_of
 from voiceai_assets.lake.mending import CannotMendError, mend, texts_of
 from voiceai_assets.lake.reading import Block, UnreadableFileError, csvs, lines, parquets, read_blocks
 from voiceai_assets.lake.reading import bytes as bytes_module
@@ -431,7 +434,7 @@ def test_a_record_is_replaced_in_its_place_and_the_rest_keeps_its_bytes(tmp_path
         out.write(content)
     packed = path.read_bytes()
     assert texts_of(path, [3]) == {3: '{"a": bro'}
-    mend(path, {3: '{"a": 2}'}, tmp_path / "kept" / "old")
+    mend(path, {3: '{"a": 2}'}, tmp_path / "kept" / "old", sha256_of(path))
     with pa.input_stream(str(path), compression=compression) as mended:
         assert mended.read() == b'{"a": 1}\r\n\n{"a": 2}\n{"a": 3}'
     assert (tmp_path / "kept" / "old").read_bytes() == packed
@@ -439,21 +442,49 @@ def test_a_record_is_replaced_in_its_place_and_the_rest_keeps_its_bytes(tmp_path
 
 def test_a_csv_record_of_several_lines_is_replaced_as_one(tmp_path: Path) -> None:
     path = csv_file(tmp_path, 'a,b\n"one\ntwo",1,9\nx,2\n')
-    mend(path, {2: "whole,1"}, tmp_path / "old")
+    mend(path, {2: "whole,1"}, tmp_path / "old", sha256_of(path))
     assert path.read_text() == "a,b\nwhole,1\nx,2\n"
 
 
 def test_an_empty_correction_removes_the_record(tmp_path: Path) -> None:
     path = csv_file(tmp_path, "1\n2\n3\n", "x.jsonl")
-    mend(path, {2: ""}, tmp_path / "old")
+    mend(path, {2: ""}, tmp_path / "old", sha256_of(path))
     assert path.read_text() == "1\n3\n"
 
 
+def test_a_file_that_is_no_longer_what_was_exported_is_left_as_it_is(tmp_path: Path) -> None:
+    path, kept = csv_file(tmp_path, "1\n2\n3\n", "x.jsonl"), tmp_path / "old"
+    exported = sha256_of(path)
+    mend(path, {1: ""}, kept, exported)
+    for _ in range(2):
+        with pytest.raises(CannotMendError, match=r"x.jsonl is no longer the file that was exported.*export again"):
+            mend(path, {1: ""}, kept, exported)
+    assert (path.read_text(), kept.read_text()) == ("2\n3\n", "1\n2\n3\n")
+
+
+def test_a_file_that_is_landed_again_while_it_is_mended_is_left_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, kept = csv_file(tmp_path, "1\n2\n3\n", "x.jsonl"), tmp_path / "old"
+    exported, copy = sha256_of(path), shutil.copy2
+
+    def landed_meanwhile(source: Path, target: Path) -> None:
+        path.write_text("4\n5\n6\n")
+        copy(source, target)
+
+    monkeypatch.setattr(mending.shutil, "copy2", landed_meanwhile)
+    with pytest.raises(CannotMendError, match="no longer the file that was exported"):
+        mend(path, {1: ""}, kept, exported)
+    assert path.read_text() == "4\n5\n6\n"
+    assert sorted(tmp_path.iterdir()) == [path]
+
+
 def test_a_line_without_a_record_and_a_parquet_file_cannot_be_mended(tmp_path: Path) -> None:
+    path = csv_file(tmp_path, "1\n", "x.jsonl")
     with pytest.raises(CannotMendError, match="no record begins on line 9"):
-        mend(csv_file(tmp_path, "1\n", "x.jsonl"), {9: "x"}, tmp_path / "old")
+        mend(path, {9: "x"}, tmp_path / "old", sha256_of(path))
     with pytest.raises(CannotMendError, match="land the file again"):
-        mend(tmp_path / "x.parquet", {1: "x"}, tmp_path / "old")
+        mend(tmp_path / "x.parquet", {1: "x"}, tmp_path / "old", "")
 
 
 def test_a_record_of_which_nothing_is_wanted_is_still_a_record(tmp_path: Path) -> None:

@@ -16,16 +16,19 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from voiceai_assets.lake.indexing import sha256_of
 from voiceai_assets.lake.mending import CannotMendError, mend, texts_of
 from voiceai_assets.pipeline import Pipeline
 from voiceai_assets.warehouse import ledger
 
 _QUERY = """
-select day::text, dataset, file, line, reason, message, raw_text from governance.quarantine
+select day::text, dataset, file, line, reason, message, raw_text, f.sha256 as file_sha256
+from governance.quarantine left join governance.load_files as f using (dataset, day, file)
 where day between coalesce(%(first)s::date, day) and coalesce(%(last)s::date, day)
 and reason = coalesce(%(reason)s, reason) and file = coalesce(%(file)s, file)
 order by day, file, line
 """
+_EXPORTED = ("day", "dataset", "file", "file_sha256", "line", "reason", "message")
 
 
 def refused(
@@ -57,7 +60,11 @@ def show(records: list[dict[str, Any]], limit: int, console: Console) -> int:
 
 
 def export(pipeline: Pipeline, records: list[dict[str, Any]], target: Path, console: Console) -> int:
-    """Write the records as they arrived, one JSON object per line; readable by the owner alone."""
+    """Write the records as they arrived, one JSON object per line; readable by the owner alone.
+
+    Only from files that still are as they were loaded: the ledger's lines are those of the loaded file, and in another
+    one good records may lie on them. Its checksum goes along, and ``put_back`` compares it.
+    """
     by_file: dict[str, list[dict[str, Any]]] = {}
     for record in records:
         by_file.setdefault(record["file"], []).append(record)
@@ -67,22 +74,23 @@ def export(pipeline: Pipeline, records: list[dict[str, Any]], target: Path, cons
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
         for file, found in by_file.items():
             path = pipeline.settings.landing / file
-            lines = {record["line"] for record in found}
-            texts = texts_of(path, lines) if path.exists() else {}
-            if missed := len(lines - texts.keys()):
+            sha256 = sha256_of(path) if path.exists() else None
+            loaded = [record for record in found if record["file_sha256"] == sha256]
+            texts = texts_of(path, {record["line"] for record in loaded}) if loaded else {}
+            if missed := len({record["line"] for record in found} - texts.keys()):
                 unread[file] = missed
-            for record in found:
+            for record in loaded:
                 # once: a call may be refused as a call and as each of its turns, and of two corrections one is lost
                 if (text := texts.pop(record["line"], None)) is not None:
-                    kept = {key: record[key] for key in ("day", "dataset", "file", "line", "reason", "message")}
+                    kept = {key: record[key] for key in _EXPORTED}
                     out.write(json.dumps({**kept, "record": text}, ensure_ascii=False) + "\n")
                     written += 1
     draft.replace(target)
     console.print(f"{written:,} record(s) in {target}, as they arrived: [yellow]they may hold personal data[/]")
     for file, missed in unread.items():
         console.print(
-            f"[yellow]not exported:[/] {missed:,} record(s) of {escape(file)}: it is gone, has changed, or is of a "
-            "format whose records are not replaced singly; land it again, corrected"
+            f"[yellow]not exported:[/] {missed:,} record(s) of {escape(file)}: it is gone, has changed since it was "
+            "loaded (run its days), or is of a format whose records are not replaced singly (land it again, corrected)"
         )
     console.print(f'correct "record" in each line (empty removes it), then: voiceai quarantine --mend {target}')
     return 0
@@ -90,27 +98,27 @@ def export(pipeline: Pipeline, records: list[dict[str, Any]], target: Path, cons
 
 def put_back(pipeline: Pipeline, source: Path, console: Console, errors: Console) -> int:
     """Replace the records in their files and say which days to run; returns the exit status."""
+    if store := pipeline.landing_store:
+        store.pull()  # an object that was replaced meanwhile would be overwritten by its mended predecessor
     try:
         corrections = _read(source.read_text().splitlines())
     except (OSError, ValueError) as error:
         errors.print(f"[red]error:[/] {source}: {escape(str(error))}")
         return 1
     failed = False
-    for file, records in corrections.items():
+    for (file, sha256), records in corrections.items():
         path = pipeline.settings.landing / file
         if not path.resolve().is_relative_to(pipeline.settings.landing.resolve()) or not path.is_file():
             errors.print(f"[red]not mended:[/] {escape(file)} is not in landing")
             failed = True
             continue
-        known = {f.path: f for f in pipeline.files()}
-        sha = known[file].sha256[:16] if file in known else "unknown"
         try:
-            mend(path, records, pipeline.settings.home / "replaced" / f"{sha}-{path.name}")
+            mend(path, records, pipeline.settings.home / "replaced" / f"{sha256[:16]}-{path.name}", sha256)
         except CannotMendError as error:
             errors.print(f"[red]not mended:[/] {escape(str(error))}")
             failed = True
             continue
-        if store := pipeline.landing_store:
+        if store:
             store.push([path])
         console.print(f"mended {len(records):,} record(s) of {escape(file)}")
     found = pipeline.look_into_landing(quiet_seconds=0)
@@ -120,14 +128,21 @@ def put_back(pipeline: Pipeline, source: Path, console: Console, errors: Console
     return 1 if failed else 0
 
 
-def _read(lines: Iterable[str]) -> dict[str, dict[int, str]]:
-    corrections: dict[str, dict[int, str]] = {}
+def _read(lines: Iterable[str]) -> dict[tuple[str, str], dict[int, str]]:
+    """Corrections by file and its checksum; a file is there once."""
+    corrections: dict[tuple[str, str], dict[int, str]] = {}
+    exported: dict[str, str] = {}
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
             found = json.loads(line)
-            corrections.setdefault(str(found["file"]), {})[int(found["line"])] = str(found["record"])
+            file, place, record = str(found["file"]), int(found["line"]), str(found["record"])
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"line {number} is no exported record ({error})") from error
+        if not (sha256 := found.get("file_sha256")):  # older versions did not write it
+            raise ValueError(f"line {number} does not say what its file was (file_sha256): export again")
+        if exported.setdefault(file, str(sha256)) != sha256:
+            raise ValueError(f"line {number} is of another export of {file} than the lines before: mend one of them")
+        corrections.setdefault((file, sha256), {})[place] = record
     return corrections

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from voiceai_assets.adapters.base import COMPRESSIONS, FORMATS, split_name
+from voiceai_assets.lake.indexing import sha256_of
 from voiceai_assets.lake.reading import Block, read_blocks
 from voiceai_assets.lake.reading.bytes import UTF16_BOMS, has_returns_alone
 from voiceai_assets.lake.reading.documents import items_of
@@ -56,21 +57,27 @@ def _on_lines(block: Block, lines: Collection[int]) -> pa.Table:
     return block.rows.filter(pc.is_in(block.rows["line"], pa.array(sorted(lines), pa.int64())))
 
 
-def mend(path: Path, records: Mapping[int, str], kept: Path) -> None:
+def mend(path: Path, records: Mapping[int, str], kept: Path, sha256: str) -> None:
     """Replace records by their line; the file as it was goes to ``kept``. Atomic: a reader sees the old or the new.
+
+    The whole file must be what was exported, not only the records: a record may stand twice, so that on a line that
+    moved up there may be one like the exported one.
 
     Args:
         path: a JSON-lines or CSV file, compressed or not.
         records: line -> the corrected record, without newline; an empty text removes the record.
         kept: where the old file is moved to.
+        sha256: checksum of the file when its records were exported.
 
     Raises:
-        CannotMendError: for another format, for UTF-16, for a line on which no record begins, and for a correction
-            that is no record, or several.
+        CannotMendError: for another format, for UTF-16, for a file that is no longer what was exported, for a line on
+            which no record begins, and for a correction that is no record, or several.
     """
     _, ending = split_name(path.name)
     if FORMATS.get(ending) not in MENDABLE:
         raise CannotMendError(f"{path.name}: records of {ending} files are not replaced singly; land the file again")
+    if sha256_of(path) != sha256:
+        raise _is_another_file(path)
     old, total = _texts_and_count(path, records.keys())
     if absent := sorted(set(records) - set(old)):
         raise CannotMendError(f"{path.name}: no record begins on line {', '.join(map(str, absent))}")
@@ -82,8 +89,18 @@ def mend(path: Path, records: Mapping[int, str], kept: Path) -> None:
         _expect(path, draft, total - sum(not record for record in records.values()))
         kept.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(path, kept)
+        if sha256_of(kept) != sha256:  # landed again while it was read
+            kept.unlink()
+            raise _is_another_file(path)
 
     _rewrite(path, write)
+
+
+def _is_another_file(path: Path) -> CannotMendError:
+    return CannotMendError(
+        f"{path.name} is no longer the file that was exported: it was mended since, or landed again. Nothing of it was "
+        "changed; run its days, then export again"
+    )
 
 
 def remove(path: Path, lines: Collection[int]) -> bool:
