@@ -348,6 +348,22 @@ def test_a_number_that_json_does_not_know_is_never_loaded_as_one(tmp_path: Path,
     assert len(taken.rows) + len(taken.refused) == 2
 
 
+def test_a_call_that_is_refused_takes_its_turns_with_it(tmp_path: Path) -> None:
+    call = {"call_id": "c", "timestamp": f"{DAY}T10:00:00Z", "transcript_text": "Agent: Hi"}
+    other = {**call, "transcript_text": "Agent: Hi Customer: Yes"}
+    for name, document in {"a": call, "b": other}.items():
+        path = tmp_path / "landing" / "converza" / f"{name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(document))
+    taken = take_in(tmp_path)
+    assert [row["agent_text"] for row in taken.rows] == ["Hi"]
+    assert taken.reasons == ["identity_conflict"] * 2
+    assert {load.dataset: (load.rows_loaded, sum(f.rows_quarantined for f in load.files)) for load in taken.loads} == {
+        "calls": (1, 1),
+        "turns": (1, 2),
+    }
+
+
 def test_a_day_of_refused_records_is_kept_record_by_record_in_order(tmp_path: Path) -> None:
     many = 50_000  # more than are redacted at once
     land(tmp_path, b"".join(b'{"turn_number": %d, "tel": "0788123456"}\n' % n for n in range(many)))

@@ -74,7 +74,7 @@ _TURNS = Table(
 
 ADAPTER = Adapter(
     name="converza",
-    version="2",
+    version="3",
     doc="Call documents of the Converza pipeline: each is a call and, cut at 'Agent:' and 'Customer:', its turns. The "
     "session is the call. All turns carry the call's time, so nothing can be said about how long a turn took.",
     tables=(_CALLS, _TURNS),

@@ -19,6 +19,7 @@ import psutil
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from voiceai_assets.adapters import tables_for
 from voiceai_assets.contracts import DATASETS
 from voiceai_assets.contracts.fields import Contract, Field, Kind
 from voiceai_assets.contracts.turns import TURNS
@@ -95,9 +96,11 @@ class Refinery:
         """
         inputs = sorted((f for f in files if f.home_day is not None), key=lambda f: f.path)
         self._files.ensure(inputs)
+        # turns last: a call that is refused takes its own along
+        in_order = sorted(DATASETS.values(), key=lambda contract: contract is TURNS)
         loads = [
             self._refine_dataset(contract, day, [f for f in inputs if f.feeds(contract.dataset, day)])
-            for contract in DATASETS.values()
+            for contract in in_order
             if self._is_due(contract.dataset, day, inputs)
         ]
         self._pending = [d for d in self._pending if d != day]
@@ -159,7 +162,7 @@ class Refinery:
         self._refuse_conflicts(contract)
 
     def _refuse_conflicts(self, contract: Contract) -> None:
-        """Refuse records under an identity that another one has, with their text.
+        """Refuse records under an identity that another one has, with their text; a call takes its turns with it.
 
         They are read again, because keeping every text would double the memory of a day.
         """
@@ -180,11 +183,17 @@ class Refinery:
                 )
                 self._db.unregister("block")
         named = ", ".join(part.replace("|", " or ") for part in contract.identity)
+        refused = f"refusal = ['identity_conflict', {literal(f'another record with the same {named} came first')}]"
+        parsed = table_of(contract)
         self._db.execute(
-            f"UPDATE {table_of(contract)} SET refusal = ['identity_conflict', ?], text = c.text "
-            f"FROM conflicting c WHERE {table_of(contract)}.rowid = c.position",
-            [f"another record with the same {named} came first"],
+            f"UPDATE {parsed} SET {refused}, text = c.text FROM conflicting c WHERE {parsed}.rowid = c.position"
         )
+        parts = {table.contract for (file,) in files for table in tables_for(file) if table.explode}
+        for parsed in map(table_of, parts - {contract}):
+            self._db.execute(
+                f"UPDATE {parsed} SET {refused}, text = c.text FROM conflicting c "
+                f"WHERE ({parsed}.source_file, {parsed}.line) = (c.source_file, c.line) AND refusal IS NULL"
+            )
 
     def _account(self, inputs: Sequence[IndexedFile]) -> tuple[FileAccount, ...]:
         rows = self._db.execute(
