@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +100,7 @@ def put_back(pipeline: Pipeline, source: Path, console: Console, errors: Console
     if store := pipeline.landing_store:
         store.pull()  # an object that was replaced meanwhile would be overwritten by its mended predecessor
     try:
-        corrections = _read(source.read_text().splitlines())
+        corrections = corrections_of(source)
     except (OSError, ValueError) as error:
         errors.print(f"[red]error:[/] {source}: {escape(str(error))}")
         return 1
@@ -128,16 +127,23 @@ def put_back(pipeline: Pipeline, source: Path, console: Console, errors: Console
     return 1 if failed else 0
 
 
-def _read(lines: Iterable[str]) -> dict[tuple[str, str], dict[int, str]]:
-    """Corrections by file and its checksum; a file is there once."""
+def corrections_of(export: Path) -> dict[tuple[str, str], dict[int, str]]:
+    """Corrections by file and its checksum; a file is there once.
+
+    Raises:
+        OSError: when the export cannot be read.
+        ValueError: for a line that is no exported record, and for exports that do not go together.
+    """
     corrections: dict[tuple[str, str], dict[int, str]] = {}
     exported: dict[str, str] = {}
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(export.read_text().split("\n"), start=1):  # splitlines() would cut records, too
         if not line.strip():
             continue
         try:
             found = json.loads(line)
-            file, place, record = str(found["file"]), int(found["line"]), str(found["record"])
+            file, place, record = str(found["file"]), int(found["line"]), found["record"]
+            if not isinstance(record, str):
+                raise TypeError("its record is no text")
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"line {number} is no exported record ({error})") from error
         if not (sha256 := found.get("file_sha256")):  # older versions did not write it
