@@ -348,6 +348,12 @@ def test_a_number_that_json_does_not_know_is_never_loaded_as_one(tmp_path: Path,
     assert len(taken.rows) + len(taken.refused) == 2
 
 
+def test_columns_without_a_name_lose_nothing(tmp_path: Path) -> None:
+    land(tmp_path, f"session_id,turn_number,timestamp,,\na,1,{DAY}T10:00:00,p,q\n".encode(), f"turns-{DAY}.csv")
+    (row,) = take_in(tmp_path).rows
+    assert json.loads(row["extra"]) == {"column 4": "p", "column 5": "q"}
+
+
 def test_a_call_that_is_refused_takes_its_turns_with_it(tmp_path: Path) -> None:
     call = {"call_id": "c", "timestamp": f"{DAY}T10:00:00Z", "transcript_text": "Agent: Hi"}
     other = {**call, "transcript_text": "Agent: Hi Customer: Yes"}

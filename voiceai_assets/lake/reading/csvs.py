@@ -105,9 +105,10 @@ def _header(path: Path, data: bytes) -> tuple[tuple[str, ...], str, int, int]:
     delimiter = max(DELIMITERS, key=first.count)
     reader = csv.reader(io.StringIO(text[skipped:], newline=""), delimiter=delimiter)
     try:
-        names = tuple(name.strip() for name in next(reader))
+        cells = [name.strip() for name in next(reader)]
     except csv.Error as error:
         raise UnreadableFileError(f"{path.name}: no header: {error}") from error
+    names = tuple(_named(cells))
     if twice := next((name for name in names if names.count(name) > 1), None):
         # by place, not by name: where the header is missing, the first row is somebody's data
         places = [str(index) for index, name in enumerate(names, 1) if name == twice]
@@ -115,6 +116,13 @@ def _header(path: Path, data: bytes) -> tuple[tuple[str, ...], str, int, int]:
     ends = line_ends(data)
     lines = text[:skipped].count("\n") + reader.line_num
     return names, delimiter, int(ends[min(lines, len(ends)) - 1]), lines
+
+
+def _named(cells: Sequence[str]) -> Iterator[str]:
+    """Spreadsheets write columns without a name: by its place each is another one, and none is lost in ``extra``."""
+    is_told_apart = cells.count("") < 2
+    for place, name in enumerate(cells, 1):
+        yield name if name or is_told_apart else f"column {place}"
 
 
 def _block(data: bytes, number: int, names: tuple[str, ...], delimiter: str, *, is_last: bool) -> tuple[Block, int]:
