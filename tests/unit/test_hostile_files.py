@@ -441,13 +441,21 @@ def test_a_files_name_is_only_a_name(tmp_path: Path, name: str) -> None:
     assert [row["source_file"] for row in taken.rows] == [f"canonical/{name}"]
 
 
-def test_a_link_out_of_landing_is_not_followed(tmp_path: Path) -> None:
+def test_a_link_out_of_landing_is_not_followed_and_is_named(tmp_path: Path) -> None:
     secret = tmp_path / "secret.jsonl"
     secret.write_bytes(line(session_id="secret"))
     land(tmp_path, line())
     (tmp_path / "landing" / "canonical" / f"link-{DAY}.jsonl").symlink_to(secret)
     (tmp_path / "landing" / "canonical" / "folder").symlink_to(tmp_path)
+    os.mkfifo(tmp_path / "landing" / "canonical" / "pipe.jsonl")
     assert [row["session_id"] for row in take_in(tmp_path).rows] == ["a"]
+    said = look(tmp_path, {}).problems()
+    assert sorted(words.split(":")[0] for words in said) == [
+        "canonical/folder",
+        f"canonical/link-{DAY}.jsonl",
+        "canonical/pipe.jsonl",
+    ]
+    assert inbox.left_aside(tmp_path / "landing") == sorted(said)
 
 
 def test_a_folder_named_like_a_file_is_a_folder(tmp_path: Path) -> None:

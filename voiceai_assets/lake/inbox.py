@@ -35,13 +35,14 @@ def is_left_out(name: str) -> bool:
     return name.startswith(".") or name.endswith(UNFINISHED)
 
 
-def scan(landing: Path, closed: list[str] | None = None) -> Iterator[FileStat]:
+def scan(landing: Path, closed: list[str] | None = None, links: list[str] | None = None) -> Iterator[FileStat]:
     """Every finished file below landing, as ``adapter/…/name``; links are not followed, hidden files are left out.
 
     Args:
         landing: the folder.
         closed: takes the names of folders that we may not look into, with a slash at their end, and of files and
             folders whose name is not UTF-8.
+        links: takes the names of links, pipes and the like.
 
     Raises:
         OSError: for such a file or folder where there is no such list: what must see everything must not miss it. For
@@ -51,26 +52,28 @@ def scan(landing: Path, closed: list[str] | None = None) -> Iterator[FileStat]:
         raise OSError(errno.EEXIST, cannot_be_a_file(without_persons(missing[0])))
     stack = [landing]
     while stack:
-        folder = stack.pop()
-        try:
-            entries = list(os.scandir(folder))
-        except FileNotFoundError:
-            continue
-        except PermissionError as error:
-            _leave(f"{folder.relative_to(landing).as_posix()}/", closed, error)
-            continue
-        for entry in entries:
-            if is_left_out(entry.name) or entry.is_symlink():
-                continue
+        for entry in _entries(stack.pop(), landing, closed):
+            name = Path(entry.path).relative_to(landing).as_posix()
             if not is_utf8(entry.name):
-                name = Path(entry.path).relative_to(landing).as_posix() + "/" * entry.is_dir()
+                name += "/" * entry.is_dir()
                 _leave(name, closed, OSError(errno.EILSEQ, may_not_be_read(name)))
-            elif entry.is_dir():
+            elif entry.is_dir(follow_symlinks=False):
                 stack.append(Path(entry.path))
-            elif entry.is_file():
+            elif entry.is_file(follow_symlinks=False):
                 stat = entry.stat()
-                relative = Path(entry.path).relative_to(landing).as_posix()
-                yield FileStat(relative, stat.st_size, stat.st_mtime_ns)
+                yield FileStat(name, stat.st_size, stat.st_mtime_ns)
+            elif links is not None:
+                links.append(name)
+
+
+def _entries(folder: Path, landing: Path, closed: list[str] | None) -> list[os.DirEntry[str]]:
+    try:
+        return [entry for entry in os.scandir(folder) if not is_left_out(entry.name)]
+    except FileNotFoundError:  # deleted since it was listed
+        return []
+    except PermissionError as error:
+        _leave(f"{folder.relative_to(landing).as_posix()}/", closed, error)
+        return []
 
 
 def _leave(name: str, closed: list[str] | None, error: OSError) -> None:
@@ -82,9 +85,10 @@ def _leave(name: str, closed: list[str] | None, error: OSError) -> None:
 def left_aside(landing: Path) -> list[str]:
     """What to say of each file and folder below landing that waits for another name or for leave to read it."""
     closed: list[str] = []
-    paths = [stat.path for stat in scan(landing, closed)]
+    links: list[str] = []
+    paths = [stat.path for stat in scan(landing, closed, links)]
     closed += [path for path in paths if not _may_read(landing / path)]
-    return sorted(set(_why_aside(closed, filter(is_personal, paths), unplaced(landing))))
+    return sorted(set(_why_aside(closed, filter(is_personal, paths), unplaced(landing), links)))
 
 
 def unread(landing: Path, known: Mapping[str, IndexedFile]) -> list[FileStat]:
@@ -98,8 +102,15 @@ def unread(landing: Path, known: Mapping[str, IndexedFile]) -> list[FileStat]:
     )
 
 
-def _why_aside(closed: Iterable[str], personal: Iterable[str], objects: Iterable[str]) -> list[str]:
-    said = ((may_not_be_read, closed), (personal_name, personal), (cannot_be_a_file, objects))
+def _why_aside(
+    closed: Iterable[str], personal: Iterable[str], objects: Iterable[str], links: Iterable[str]
+) -> list[str]:
+    said = (
+        (may_not_be_read, closed),
+        (personal_name, personal),
+        (cannot_be_a_file, objects),
+        (lambda name: f"{name}: a link or the like, which is not followed; put the file itself here", links),
+    )
     return [words(without_persons(name)) for words, names in said for name in names]
 
 
@@ -161,7 +172,8 @@ def refresh(
     """
     now = time.time()
     closed: list[str] = []
-    found = list(scan(landing, closed))
+    links: list[str] = []
+    found = list(scan(landing, closed, links))
     present = {stat.path: stat for stat in found if not is_personal(stat.path)}
     personal = [stat.path for stat in found if stat.path not in present]
     gone = [path for path in known if path not in present and not path.startswith(tuple(closed))]
@@ -188,6 +200,7 @@ def refresh(
         closed=[without_persons(name) for name in closed],
         personal=sorted({without_persons(path) for path in personal}),
         unplaced=[without_persons(name) for name in unplaced(landing)],
+        links=[without_persons(name) for name in links],
     )
 
 
@@ -242,6 +255,7 @@ class Refresh:
         closed: files and folders that nobody lets us read, or that have a name which nobody can write down.
         personal: files that are not read because somebody's number or address is in their name; without it.
         unplaced: objects of landing's store that cannot be files here.
+        links: links and the like, which nobody follows.
     """
 
     fresh: list[IndexedFile]
@@ -250,11 +264,12 @@ class Refresh:
     closed: list[str]
     personal: list[str]
     unplaced: list[str]
+    links: list[str]
 
     @property
     def left_aside(self) -> list[str]:
         """What is not even looked into, and what to do, in words."""
-        return _why_aside(self.closed, self.personal, self.unplaced)
+        return _why_aside(self.closed, self.personal, self.unplaced, self.links)
 
     def problems(self) -> list[str]:
         """What lies in landing and is not read, and why, in words."""
