@@ -37,6 +37,7 @@ from voiceai_assets.lake.reading import bytes as bytes_module
 from voiceai_assets.lake.refine import Refinery
 from voiceai_assets.lake.texts import drop_texts
 from voiceai_assets.privacy.pseudonyms import Pseudonymiser
+from voiceai_assets.settings import SettingsError
 
 DAY = "2026-08-01"
 GOOD: dict[str, Any] = {"session_id": "a", "turn_number": 1, "timestamp": f"{DAY}T10:00:00"}
@@ -669,6 +670,16 @@ def test_turns_wait_for_their_sessions_whose_file_has_somebodys_name(tmp_path: P
     found = look(tmp_path, {})
     assert [file.path for file in found.fresh] == ["irembo/voice_sessions.csv", "irembo/voice_turns.csv"]
     assert "0788123456" not in repr(found)
+
+
+def test_a_volume_that_is_not_mounted_is_not_taken_for_a_landing_whose_files_were_deleted(tmp_path: Path) -> None:
+    file = land(tmp_path, line())
+    known = {found.path: found for found in look(tmp_path, {}).fresh}
+    shutil.move(file.parent, tmp_path / "elsewhere")
+    with pytest.raises(SettingsError, match=r"is empty, and 1 file\(s\) were in it: is its volume mounted"):
+        look(tmp_path, known)
+    file.parent.mkdir()
+    assert look(tmp_path, known).gone == [f"canonical/{file.name}"]
 
 
 def test_what_lies_in_a_folder_that_was_closed_is_not_taken_for_deleted(somebody_else: Path) -> None:

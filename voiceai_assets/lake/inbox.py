@@ -25,6 +25,7 @@ from voiceai_assets.lake.indexing import FileStat, IndexedFile, home_day, index_
 from voiceai_assets.lake.naming import is_personal, personal_name, without_persons
 from voiceai_assets.lake.remote import LONGEST_NAME, unplaced
 from voiceai_assets.privacy import redaction
+from voiceai_assets.settings import SettingsError
 
 #: Names under which tools write a file before they rename it; never read.
 UNFINISHED = (".part", ".tmp", ".partial", ".crdownload", "~")
@@ -169,7 +170,16 @@ def refresh(
     holds up no other, and what is known of it stays. A file with somebody's number in its name is not there until it is
     renamed. With ``limit_bytes`` the work stops after about so many bytes (a sensor's tick is short) and the rest is
     left for the next time, too.
+
+    Raises:
+        SettingsError: when not even a folder is left in landing. Whoever deletes files leaves their folders; a volume
+            that is not mounted leaves nothing, and every day would be emptied and withdrawn.
     """
+    if known and not (landing.is_dir() and any(landing.iterdir())):
+        raise SettingsError(
+            f"{landing} is empty, and {len(known):,} file(s) were in it: is its volume mounted? If they were deleted "
+            "on purpose, make a folder in it, such as canonical"
+        )
     now = time.time()
     closed: list[str] = []
     links: list[str] = []
