@@ -298,7 +298,7 @@ def test_a_renamed_column_of_the_file_that_says_the_days_blocks_all_of_them(worl
     world.look()
     for day in (first, second):
         world.run(day)
-    assert world.certified() == {first: 1, second: 1}
+    assert world.certified() == {first: 1, second: 1}, [world.reasons(first), world.reasons(second)]
 
     (folder / "voice_sessions.csv").write_text(good.replace("created_at", "created"))
     world.look()

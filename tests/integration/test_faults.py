@@ -417,8 +417,8 @@ def test_a_file_deleted_while_landing_is_listed_is_no_fault(world: World, monkey
     certify_two_files(world)
     listed = inbox.scan
 
-    def sees_a_ghost(landing: Path, closed: list[str] | None = None) -> Iterator[FileStat]:
-        yield from listed(landing, closed)
+    def sees_a_ghost(landing: Path, *lists: list[str]) -> Iterator[FileStat]:
+        yield from listed(landing, *lists)
         yield FileStat("canonical/ghost.jsonl", 1000, 1)
 
     with monkeypatch.context() as patched:
