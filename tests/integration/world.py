@@ -125,7 +125,7 @@ class World:
     def look(self) -> None:
         """Bring the index up to date."""
         found = self.pipeline.look_into_landing()
-        remember_first_day(self.settings, [f.home_day for f in found.fresh if f.home_day])
+        remember_first_day(self.settings, found.home_days)
 
     # -- running ---------------------------------------------------------------------------------------------------
 

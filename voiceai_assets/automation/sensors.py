@@ -31,7 +31,7 @@ def landing_sensor(settings: Settings, partitions: dg.PartitionsDefinition, job:
     ) -> dg.SensorResult | dg.SkipReason:
         step = pipeline.pipeline
         found = step.look_into_landing(limit_bytes=BYTES_PER_TICK)
-        moved = remember_first_day(settings, [f.home_day for f in found.fresh if f.home_day])
+        moved = remember_first_day(settings, found.home_days)
         for problem in found.problems():
             context.log.warning(f"not read: {problem}")
         if moved:

@@ -493,7 +493,7 @@ def main() -> None:
     except (SettingsError, WarehouseError, StoreError) as error:
         errors.print(f"[red]error:[/] {error}")
         sys.exit(_FAILED)
-    except (SystemExit, RuntimeError) as error:
+    except (KeyboardInterrupt, SystemExit, RuntimeError) as error:
         if not _was_stopped(error):
             raise
         errors.print("stopped; nothing half done is visible, run the same command again to go on")

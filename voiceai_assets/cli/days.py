@@ -42,7 +42,7 @@ def materialize_days(pipeline: Pipeline, first: date, last: date, console: Conso
     if first < first_day(pipeline.settings):  # something else may have put older files into landing
         with console.status("looking into landing"):
             found = pipeline.look_into_landing()
-        remember_first_day(pipeline.settings, [file.home_day for file in found.fresh if file.home_day])
+        remember_first_day(pipeline.settings, found.home_days)
     start, end = first_day(pipeline.settings), today(pipeline.settings)
     if first < start or last > end:
         errors.print(

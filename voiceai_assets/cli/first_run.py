@@ -29,7 +29,7 @@ def first_run(pipeline: Pipeline, console: Console, *, with_sample: bool) -> Non
             write_sample(settings.landing / "canonical", last)
         console.print(f"a generated sample landed; on {bad_day(last)} its confidences are log scores, on purpose")
     found = pipeline.look_into_landing(quiet_seconds=0 if is_empty else None)
-    remember_first_day(settings, [file.home_day for file in found.fresh if file.home_day])
+    remember_first_day(settings, found.home_days)
     within = DayRange(first_day(settings).isoformat(), today(settings).isoformat()).days
     due = pipeline.days_to_repair(within)
     if due:

@@ -46,7 +46,7 @@ def land_files(pipeline: Pipeline, paths: list[Path], adapter: str, console: Con
     if store:
         store.push(goal for _, goal in plan)
     found = pipeline.look_into_landing(quiet_seconds=0)
-    remember_first_day(pipeline.settings, [f.home_day for f in found.fresh if f.home_day])
+    remember_first_day(pipeline.settings, found.home_days)
     for problem in found.problems():
         errors.print(f"[yellow]not read:[/] {escape(problem)}")
     days = sorted({day for file in found.fresh for day in file.days})

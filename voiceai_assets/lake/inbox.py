@@ -277,6 +277,11 @@ class Refresh:
     links: list[str]
 
     @property
+    def home_days(self) -> list[str]:
+        """The days of the files that somebody reads, one for each."""
+        return [file.home_day for file in self.fresh if file.home_day]
+
+    @property
     def left_aside(self) -> list[str]:
         """What is not even looked into, and what to do, in words."""
         return _why_aside(self.closed, self.personal, self.unplaced, self.links)

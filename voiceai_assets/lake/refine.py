@@ -162,10 +162,7 @@ class Refinery:
         self._refuse_conflicts(contract)
 
     def _refuse_conflicts(self, contract: Contract) -> None:
-        """Refuse records under an identity that another one has, with their text; a call takes its turns with it.
-
-        They are read again, because keeping every text would double the memory of a day.
-        """
+        """Refuse records under an identity that another one has, with their text; a call takes its turns with it."""
         self._db.execute(
             "CREATE OR REPLACE TEMP TABLE conflicting AS "
             "SELECT position, source_file, line, CAST(NULL AS VARCHAR) AS text FROM repeated WHERE NOT is_exact"
@@ -174,14 +171,7 @@ class Refinery:
         if not files:
             return
         for (file,) in files:
-            for block in read_blocks(self._landing / file):
-                self._db.register("block", block.rows)
-                self._db.execute(
-                    f"UPDATE conflicting SET text = b.text FROM (SELECT line, {block.text_sql()} AS text FROM block) b "
-                    "WHERE source_file = ? AND conflicting.line = b.line",
-                    [file],
-                )
-                self._db.unregister("block")
+            self._add_texts_of(file)
         named = ", ".join(part.replace("|", " or ") for part in contract.identity)
         refused = f"refusal = ['identity_conflict', {literal(f'another record with the same {named} came first')}]"
         parsed = table_of(contract)
@@ -194,6 +184,17 @@ class Refinery:
                 f"UPDATE {parsed} SET {refused}, text = c.text FROM conflicting c "
                 f"WHERE ({parsed}.source_file, {parsed}.line) = (c.source_file, c.line) AND refusal IS NULL"
             )
+
+    def _add_texts_of(self, file: str) -> None:
+        """Texts of a file's records in conflict: read again, because keeping every text would double a day's memory."""
+        for block in read_blocks(self._landing / file):
+            self._db.register("block", block.rows)
+            self._db.execute(
+                f"UPDATE conflicting SET text = b.text FROM (SELECT line, {block.text_sql()} AS text FROM block) b "
+                "WHERE source_file = ? AND conflicting.line = b.line",
+                [file],
+            )
+            self._db.unregister("block")
 
     def _account(self, inputs: Sequence[IndexedFile]) -> tuple[FileAccount, ...]:
         rows = self._db.execute(
