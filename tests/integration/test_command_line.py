@@ -68,9 +68,8 @@ def test_the_readmes_story_from_real_calls_to_a_blocked_day_and_back(home: Path,
     assert "8 certified" in voiceai(home, "status").stdout
 
     trained = voiceai(home, "train")
-    # eight days are too few; by which criterion first hangs on the key, because callers are resampled by pseudonym
-    assert trained.returncode == 2, trained.stdout + trained.stderr
-    assert "is not promoted: " in trained.stdout
+    assert trained.returncode == 2, trained.stdout + trained.stderr  # eight days: too sure of itself, by any key
+    assert "is not promoted: hazard is calibrated: slope 0.7" in " ".join(trained.stdout.split())
     examined = voiceai(home, "doctor")
     assert examined.returncode == 0, examined.stdout
     assert "bi_reader reads certified and nothing else" in examined.stdout

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import date
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
@@ -110,6 +112,15 @@ def test_the_same_rows_in_another_order_give_the_same_result(table: pd.DataFrame
     assert again.as_dict() == result.as_dict()
     for name, head in again.heads.items():
         assert np.array_equal(head.pipeline["model"].coef_, result.heads[name].pipeline["model"].coef_)
+
+
+@pytest.mark.parametrize("tune", [False, True])
+def test_the_same_callers_under_another_key_give_the_same_result(table: pd.DataFrame, tune: bool) -> None:
+    def trained(key: str) -> str:
+        pseudonyms = table["user_id"].map(lambda user: blake2b(user.encode(), key=key.encode()).hexdigest())
+        return json.dumps(train(table.assign(user_id=pseudonyms), replace(QUICK, tune=tune)).as_dict())
+
+    assert trained("one") == trained("another")
 
 
 def test_the_result_is_json_without_nan(result: TrainingResult) -> None:
