@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Any
 
@@ -16,7 +16,8 @@ from voiceai_assets.automation.planning import DayRange, ranges
 from voiceai_assets.cli.landing import some_of
 from voiceai_assets.cli.privacy import print_late_files
 from voiceai_assets.governance.standing import Standing, standing
-from voiceai_assets.lake.inbox import left_aside, unread
+from voiceai_assets.lake.inbox import listed, unread
+from voiceai_assets.lake.indexing import FileStat
 from voiceai_assets.lake.naming import without_persons
 from voiceai_assets.partitions import first_day, remember_first_day, today
 from voiceai_assets.pipeline import Pipeline
@@ -110,19 +111,20 @@ def show_status(pipeline: Pipeline, first: date | None, last: date | None, conso
     print_late_files(pipeline, console)
     for file in unreadable:
         console.print(f"[yellow]not read:[/] {escape(file['path'])}: {escape(file['problem'])}")
-    for problem in left_aside(pipeline.settings.landing):
+    present, aside = listed(pipeline.settings.landing)
+    for problem in aside.said:
         console.print(f"[yellow]not read:[/] {escape(problem)}")
-    _print_unread(pipeline, console)
+    _print_unread(pipeline, unread(present, {file.path: file for file in pipeline.files()}), console)
     return 0 if all(str(row["status"]).startswith("certified") for row in found) else 2
 
 
-def _print_unread(pipeline: Pipeline, console: Console) -> None:
+def _print_unread(pipeline: Pipeline, files: Iterable[FileStat], console: Console) -> None:
     """Name, in one line, the files that the next look into landing is about; a day may be certified without them."""
     settings, now = pipeline.settings, time.time()
     young = f"younger than {settings.quiet_seconds:g} s (VOICEAI_QUIET_SECONDS)"
     others = "that nobody has looked into as they are now"
     kinds: dict[str, list[str]] = {young: [], others: []}
-    for stat in unread(settings.landing, {file.path: file for file in pipeline.files()}):
+    for stat in files:
         why = others if stat.is_quiet(now, settings.quiet_seconds) else young
         kinds[why].append(without_persons(stat.path))
     said = [f"{len(names)} file(s) {why}: {some_of(names, _FILES_NAMED)}" for why, names in kinds.items() if names]

@@ -83,36 +83,54 @@ def _leave(name: str, closed: list[str] | None, error: OSError) -> None:
     closed.append(name)
 
 
-def left_aside(landing: Path) -> list[str]:
-    """What to say of each file and folder below landing that waits for another name or for leave to read it."""
+@dataclass(frozen=True)
+class Aside:
+    """What lies in landing and is not even looked into.
+
+    Attributes:
+        closed: files and folders that nobody lets us read, or that have a name which nobody can write down.
+        personal: files with somebody's number or address in their name.
+        unplaced: objects of landing's store that cannot be files here.
+        links: links and the like, which nobody follows.
+    """
+
+    closed: Sequence[str] = ()
+    personal: Sequence[str] = ()
+    unplaced: Sequence[str] = ()
+    links: Sequence[str] = ()
+
+    @property
+    def said(self) -> list[str]:
+        """What each of them waits for, in words, without the numbers and addresses in the names."""
+        kinds = (
+            (may_not_be_read, self.closed),
+            (personal_name, self.personal),
+            (cannot_be_a_file, self.unplaced),
+            (lambda name: f"{name}: a link or the like, which is not followed; put the file itself here", self.links),
+        )
+        return sorted({words(without_persons(name)) for words, names in kinds for name in names})
+
+
+def listed(landing: Path) -> tuple[dict[str, FileStat], Aside]:
+    """The files of landing that can be read, by their paths, and what is left aside."""
     closed: list[str] = []
     links: list[str] = []
-    paths = [stat.path for stat in scan(landing, closed, links)]
-    closed += [path for path in paths if not _may_read(landing / path)]
-    return sorted(set(_why_aside(closed, filter(is_personal, paths), unplaced(landing), links)))
+    found = {stat.path: stat for stat in scan(landing, closed, links)}
+    personal = [path for path in found if is_personal(path)]
+    closed += [path for path in found if not _may_read(landing / path)]
+    aside = {*closed, *personal}
+    present = {path: stat for path, stat in found.items() if path not in aside}
+    return present, Aside(closed, personal, unplaced(landing), links)
 
 
-def unread(landing: Path, known: Mapping[str, IndexedFile]) -> list[FileStat]:
-    """Files that came or changed since they were last looked into, but for those that are left aside."""
-    return sorted(
-        stat
-        for stat in scan(landing, closed=[])
-        if not is_personal(stat.path)
-        and (stat.path not in known or known[stat.path].stat != stat)
-        and _may_read(landing / stat.path)
-    )
+def left_aside(landing: Path) -> list[str]:
+    """What to say of each file and folder below landing that waits for another name or for leave to read it."""
+    return listed(landing)[1].said
 
 
-def _why_aside(
-    closed: Iterable[str], personal: Iterable[str], objects: Iterable[str], links: Iterable[str]
-) -> list[str]:
-    said = (
-        (may_not_be_read, closed),
-        (personal_name, personal),
-        (cannot_be_a_file, objects),
-        (lambda name: f"{name}: a link or the like, which is not followed; put the file itself here", links),
-    )
-    return [words(without_persons(name)) for words, names in said for name in names]
+def unread(present: Mapping[str, FileStat], known: Mapping[str, IndexedFile]) -> list[FileStat]:
+    """Files that came or changed since they were last looked into."""
+    return sorted(stat for path, stat in present.items() if path not in known or known[path].stat != stat)
 
 
 def _has_own_days(path: str) -> bool:
@@ -181,21 +199,16 @@ def refresh(
             "on purpose, make a folder in it, such as canonical"
         )
     now = time.time()
-    closed: list[str] = []
-    links: list[str] = []
-    found = list(scan(landing, closed, links))
-    present = {stat.path: stat for stat in found if not is_personal(stat.path)}
-    personal = [stat.path for stat in found if stat.path not in present]
-    gone = [path for path in known if path not in present and not path.startswith(tuple(closed))]
+    present, aside = listed(landing)
+    closed = set(aside.closed)
+    folders = tuple(path for path in closed if path.endswith("/"))
+    gone = [path for path in known if path not in present and path not in closed and not path.startswith(folders)]
     companions = Companions(landing)
     new = [stat for stat in sorted(present.values()) if _is_news(stat, known, companions.of(stat.path), present)]
     new.sort(key=lambda stat: is_list(stat.path))  # lists last: their day is that of the files beside them
-    closed += [stat.path for stat in new if not _may_read(landing / stat.path)]
-    unreadable = {*closed, *personal}
+    unreadable = {*closed, *aside.personal}
     quiet = [
-        stat
-        for stat in new
-        if stat.is_quiet(now, quiet_seconds) and unreadable.isdisjoint([stat.path, *companions.of(stat.path)])
+        stat for stat in new if stat.is_quiet(now, quiet_seconds) and unreadable.isdisjoint(companions.of(stat.path))
     ]
     before = itertools.accumulate((stat.size_bytes for stat in quiet), initial=0)
     now_read = [stat for stat, done in zip(quiet, before, strict=False) if limit_bytes is None or done < limit_bytes]
@@ -207,10 +220,7 @@ def refresh(
         fresh=sorted(fresh.values(), key=lambda file: file.path),
         gone=gone,
         waiting=[stat.path for stat in new if not stat.is_quiet(now, quiet_seconds)],
-        closed=[without_persons(name) for name in closed],
-        personal=sorted({without_persons(path) for path in personal}),
-        unplaced=[without_persons(name) for name in unplaced(landing)],
-        links=[without_persons(name) for name in links],
+        left_aside=aside.said,
     )
 
 
@@ -262,29 +272,18 @@ class Refresh:
         fresh: files that are new or changed, as they are now, and lists whose day is another now.
         gone: files that are no longer there.
         waiting: files that may still be being written.
-        closed: files and folders that nobody lets us read, or that have a name which nobody can write down.
-        personal: files that are not read because somebody's number or address is in their name; without it.
-        unplaced: objects of landing's store that cannot be files here.
-        links: links and the like, which nobody follows.
+        left_aside: what is not even looked into, and what to do, in words.
     """
 
     fresh: list[IndexedFile]
     gone: list[str]
     waiting: list[str]
-    closed: list[str]
-    personal: list[str]
-    unplaced: list[str]
-    links: list[str]
+    left_aside: list[str]
 
     @property
     def home_days(self) -> list[str]:
         """The days of the files that somebody reads, one for each."""
         return [file.home_day for file in self.fresh if file.home_day]
-
-    @property
-    def left_aside(self) -> list[str]:
-        """What is not even looked into, and what to do, in words."""
-        return _why_aside(self.closed, self.personal, self.unplaced, self.links)
 
     def problems(self) -> list[str]:
         """What lies in landing and is not read, and why, in words."""
