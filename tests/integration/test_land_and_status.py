@@ -56,6 +56,12 @@ def test_what_is_replaced_is_named_without_what_is_somebodys(world: World, tmp_p
     assert "0788123456" not in complained
 
 
+def test_a_file_with_the_longest_name_there_is_lands(world: World, tmp_path: Path) -> None:
+    name = "n" * 249 + ".jsonl"
+    assert _land(world, _export(tmp_path / "x", session("a", "2026-08-07T10:00"), name))[::2] == (0, "")
+    assert [path.name for path in world.landing.iterdir()] == [name]
+
+
 def _status(pipeline: Pipeline) -> tuple[int, str]:
     shown = io.StringIO()
     return show_status(pipeline, None, None, Console(file=shown, width=400)), shown.getvalue()

@@ -19,7 +19,10 @@ from rich.console import Console
 
 from tests.integration.world import World, session
 from voiceai_assets.cli import quarantine
+from voiceai_assets.cli.first_run import first_run
 from voiceai_assets.cli.landing import land_files
+from voiceai_assets.lake.inbox import scan
+from voiceai_assets.pipeline import Pipeline
 
 DAY = "2026-08-01"
 
@@ -85,6 +88,21 @@ def test_raw_is_rebuilt_from_the_lake_on_the_store_alone(remote_world: World, st
         connection.execute("truncate raw.turns")
     remote_world.pipeline.load(DAY)
     assert remote_world.query("select * from raw.turns order by session_id, turn_number") == before
+
+
+def test_the_first_start_brings_no_sample_into_a_store(remote_world: World, store: Any) -> None:
+    said = io.StringIO()
+    first_run(remote_world.pipeline, Console(file=said, width=400), with_sample=True)
+    assert store.find("calls/landing") == []
+    assert list(scan(remote_world.settings.landing)) == []
+    assert said.getvalue() == "no model yet: no model: no day is certified now; `voiceai status` says why\n"
+
+
+def test_what_a_store_held_that_landing_left_is_nobodys_concern(remote_world: World, store: Any) -> None:
+    store.pipe("calls/landing/canonical/a//b.jsonl", _turns("a"))
+    assert len(remote_world.pipeline.look_into_landing().left_aside) == 1
+    local = Pipeline(remote_world.settings.model_copy(update={"landing_url": None}), remote_world.pipeline.warehouse)
+    assert local.look_into_landing().left_aside == []
 
 
 def test_an_object_that_nobody_has_seen_yet_is_not_replaced_in_silence(

@@ -13,7 +13,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from voiceai_assets.lake import inbox
-from voiceai_assets.lake.remote import Remote, StoreError
+from voiceai_assets.lake.remote import Remote, StoreError, forget_unplaced
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +145,12 @@ def test_an_object_that_cannot_be_a_file_is_left_out_and_named(store: Any, tmp_p
     assert said in found.problems()
     with pytest.raises(OSError, match="rename it"):  # who looks for somebody's records must not miss any
         list(inbox.scan(local))
+
+    forget_unplaced(local)  # landing lies on no store any more
+    assert inbox.left_aside(local) == []
+    assert len(list(inbox.scan(local))) == 2
+    remote.pull()
+    assert inbox.left_aside(local) == [said]
 
     store[0].call_s3("delete_object", Bucket=store[1], Key=f"landing/{name}")
     remote.pull()

@@ -19,7 +19,7 @@ def first_run(pipeline: Pipeline, console: Console, *, with_sample: bool) -> Non
     """Leave the platform with something to look at; does nothing the second time."""
     settings = pipeline.settings
     closed: list[str] = []
-    is_empty = next(scan(settings.landing, closed), None) is None and not closed
+    is_empty = not pipeline.landing_store and next(scan(settings.landing, closed), None) is None and not closed
     if is_empty and not with_sample:
         (settings.landing / "canonical").mkdir(parents=True, exist_ok=True)
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -123,7 +124,8 @@ def _copy(plan: list[tuple[Path, Path]], console: Console) -> list[Path]:
             if not _is_same(source, goal):
                 replaced += [goal] * goal.exists()
                 goal.parent.mkdir(parents=True, exist_ok=True)
-                draft = goal.with_name(f".{goal.name}.landing")
+                # not the name itself, which may be as long as a name can be
+                draft = goal.with_name(f".{hashlib.sha256(goal.name.encode()).hexdigest()[:16]}.landing")
                 try:
                     shutil.copy2(source, draft)
                     draft.replace(goal)

@@ -47,7 +47,7 @@ class Remote:
         Raises:
             StoreError: when the store cannot be listed or read.
         """
-        known = self._state()
+        known = _state(self.local)
         try:
             listed = {name: info for name, info in self._listed().items() if _is_file(name, info)}
             placed = _placed(listed)
@@ -56,7 +56,7 @@ class Remote:
             tags = {name: self._bring(name, listed[name], known) if name in placed else None for name in listed}
         except Exception as error:  # fsspec lets every store raise errors of its own
             raise StoreError(f"{self.url}: {error}") from error
-        self._remember(tags)
+        _remember(self.local, tags)
 
     def push(self, paths: Iterable[Path]) -> None:
         """Write local files to the store; a path that no longer exists is removed from it.
@@ -64,7 +64,7 @@ class Remote:
         Raises:
             StoreError: when the store refuses.
         """
-        known = self._state()
+        known = _state(self.local)
         try:
             for path in paths:
                 name = path.relative_to(self.local).as_posix()
@@ -76,7 +76,7 @@ class Remote:
                     known.pop(name, None)
         except Exception as error:  # as above
             raise StoreError(f"{self.url}: {error}") from error
-        self._remember(known)
+        _remember(self.local, known)
 
     def fetch(self, paths: Iterable[Path]) -> None:
         """Download single files that the store has and the local copy has not.
@@ -142,19 +142,23 @@ class Remote:
         finally:
             draft.unlink(missing_ok=True)
 
-    def _state(self) -> dict[str, str | None]:
-        return _state(self.local)
-
-    def _remember(self, tags: Mapping[str, str | None]) -> None:
-        self.local.mkdir(parents=True, exist_ok=True)
-        draft = self.local / f"{STATE}.{os.getpid()}"
-        draft.write_text(json.dumps(dict(sorted(tags.items())), indent=0))
-        draft.replace(self.local / STATE)
-
 
 def unplaced(local: Path) -> list[str]:
     """Objects that the last pull left out of a local copy, because no local file can be what they are."""
     return [name for name, tag in _state(local).items() if tag is None]
+
+
+def forget_unplaced(local: Path) -> None:
+    """A folder that is no store's copy any more owes nobody an object; files that came from the store stay its own."""
+    if unplaced(local):
+        _remember(local, {name: tag for name, tag in _state(local).items() if tag is not None})
+
+
+def _remember(local: Path, tags: Mapping[str, str | None]) -> None:
+    local.mkdir(parents=True, exist_ok=True)
+    draft = local / f"{STATE}.{os.getpid()}"
+    draft.write_text(json.dumps(dict(sorted(tags.items())), indent=0))
+    draft.replace(local / STATE)
 
 
 def _state(local: Path) -> dict[str, str | None]:
