@@ -260,9 +260,9 @@ def test_events_and_experiment_tables_are_loaded_beside_turns(world: World, tmp_
     assert stored[0]["unit_id"] != "user-7"
     # half of the dataset was refused: the day is blocked, and says which dataset
     assert world.status("2026-08-01") == "blocked"
-    assert any(
-        r["check"] == "intake_is_complete.quarantine_stays_under_one_percent" for r in world.reasons("2026-08-01")
-    )
+    said = {reason["check"]: reason["text"] for reason in world.reasons("2026-08-01")}
+    assert said["intake_is_complete.quarantine_stays_under_one_percent"].endswith("left out (1 of 3)")
+    assert said["intake_is_complete.nothing_was_quarantined"].endswith("forgotten people (1 of 3)")
 
 
 def test_a_renamed_column_blocks_its_day_naming_file_and_column(world: World, tmp_path: Path) -> None:
