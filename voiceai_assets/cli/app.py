@@ -48,7 +48,7 @@ _BLOCKED, _FAILED, _STOPPED = 2, 1, 130
 
 @app.command()
 def up(
-    sample: Annotated[bool, typer.Option(help="Land a generated sample when landing is empty and no object store.")] = True,
+    sample: Annotated[bool, typer.Option(help="Land a generated sample when a local landing is empty.")] = True,
 ) -> None:
     """Start everything: server, Dagster UI and dashboards. Ctrl-C stops what it started.
 
