@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
@@ -17,6 +18,10 @@ settings.load_profile("unhurried")
 _MEMORY = Path("/dev/shm")
 if "TMPDIR" not in os.environ and os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > 6 * 2**30:
     os.environ["TMPDIR"] = tempfile.tempdir = str(_MEMORY)
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # shells start what runs in the background with Ctrl-C ignored; whom a test stops with it would inherit that
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")

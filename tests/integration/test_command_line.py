@@ -109,7 +109,10 @@ def test_whoever_stops_a_run_is_told_so_and_goes_on_with_the_same_command(home: 
             assert run.poll() is None
             time.sleep(0.01)
         run.send_signal(signal.SIGINT)
-        said = "".join(run.communicate(timeout=120))
+        try:
+            said = "".join(run.communicate(timeout=120))
+        finally:
+            run.kill()  # one that does not stop would be waited for without end
     assert run.returncode == 130, said
     assert "stopped; nothing half done is visible" in said
     assert "failed" not in said

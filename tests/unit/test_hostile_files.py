@@ -785,6 +785,9 @@ def test_who_stops_the_look_into_a_file_does_not_make_the_file_a_bad_one(tmp_pat
         assert looking.stdout.readline() == "looking\n"
         time.sleep(moment)
         looking.send_signal(signal.SIGINT)
-        _, said = looking.communicate(timeout=60)
+        try:
+            _, said = looking.communicate(timeout=60)
+        finally:
+            looking.kill()  # one that does not stop would be waited for without end
     assert "\nKeyboardInterrupt" in said
     assert "AssertionError" not in said
