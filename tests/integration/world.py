@@ -136,6 +136,8 @@ class World:
         lost entry is undone whenever the garbage collector finds it), and would then ask a dead instance.
         """
         gc.collect()
+        if not gc.get_freeze_count():
+            gc.freeze()  # the libraries, which each of hundreds of such collections would look through
         _current_storage.set(None)
         made = build_defs(settings=self.settings, pipeline=PipelineResource(self.settings))
         made.get_repository_def()
