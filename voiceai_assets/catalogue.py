@@ -27,6 +27,9 @@ from voiceai_assets.warehouse.marts import day_marts, views_over_days
 
 CATALOGUE = REPOSITORY / "dbt_project" / "seeds" / "metrics.csv"
 DOCUMENT = REPOSITORY / "docs" / "marts.md"
+_INTRODUCTION = """The marts and views that `bi_reader` can read; those over the ledgers stand in
+[governance.md](governance.md), the scores in [model.md](model.md). Column by column: `voiceai docs`, or
+`\\d+ certified.NAME` in `voiceai psql`."""
 _MEANING = ("definition", "relation", "numerator", "denominator", "counts", "unit")
 
 
@@ -136,7 +139,7 @@ def document() -> str:
     parts = [
         "# Marts and metrics",
         "<!-- written by `python -m voiceai_assets.catalogue` -->",
-        "What `bi_reader` can read. Column by column: `voiceai docs`, or `\\d+ certified.NAME` in `voiceai psql`.",
+        _INTRODUCTION,
         "## Day marts",
         "Judged and published day by day; each row bears the version it was published under and its certificate.",
         _table(("mart", "grain"), [(f"`certified.{m.name}`", _grain(m.description)) for m in day_marts().values()]),

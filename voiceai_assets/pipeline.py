@@ -73,6 +73,14 @@ class Pipeline:
         """Keep other runs' steps away from these days meanwhile."""
         return held_days(self.warehouse, days)
 
+    def dbt_environment(self) -> dict[str, str]:
+        """What the dbt project reads, the window of days aside: where the warehouse is, and the settings of models."""
+        return {
+            **self.warehouse.dbt_environment(),
+            "DBT_SESSION_TIMEOUT_MINUTES": str(self.settings.session_timeout_minutes),
+            "DBT_SOURCE_TIMEZONE": self.settings.source_timezone,
+        }
+
     # -- landing ---------------------------------------------------------------------------------------------------
 
     def look_into_landing(self, *, quiet_seconds: float | None = None, limit_bytes: int | None = None) -> Refresh:
@@ -159,7 +167,7 @@ class Pipeline:
     def _expected_loads(
         self, day: str, files: Sequence[IndexedFile], erased: ledger.Erased | None = None
     ) -> dict[str, str]:
-        """Dataset -> load id that the files would give; turns always, because a day without any must fail.
+        """Dataset -> load id that the files would give; turns always, because a day without any must not be silent.
 
         Records of the forgotten are known once a file was refined: until then a file that was landed again promises
         its old load id, and gets the one that fits when it is read.

@@ -96,7 +96,7 @@ def _forget_texts(pipeline: Pipeline, place: LakeDay, pseudonymise: Pseudonymise
     """Rewrite the day in the lake and load it from there; why not, where it could not be done.
 
     Loading replaces the table's file, in which a row that was only updated would leave its text. The load id stays: it
-    names what the rows were made from, no check and no mart reads text, and what was read out of calls stays.
+    names what the rows were made from, no check and no published mart reads text, and what was read out of calls stays.
     """
     if store := pipeline.lake_store:
         store.fetch(place.paths)

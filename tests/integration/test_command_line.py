@@ -72,7 +72,7 @@ def test_the_readmes_story_from_real_calls_to_a_blocked_day_and_back(home: Path,
     assert "is not promoted: hazard is calibrated: slope 0.7" in " ".join(trained.stdout.split())
     examined = voiceai(home, "doctor")
     assert examined.returncode == 0, examined.stdout
-    assert "bi_reader reads certified and nothing else" in examined.stdout
+    assert "bi_reader reads certified and exp, and nothing else" in examined.stdout
 
 
 @pytest.mark.parametrize(
@@ -119,6 +119,11 @@ def test_whoever_stops_a_run_is_told_so_and_goes_on_with_the_same_command(home: 
     again = voiceai(home, *command, VOICEAI_QUIET_SECONDS="0")
     assert again.returncode in (0, 2), again.stderr
     assert "50,000" in again.stdout
+
+
+def test_dbt_by_hand_gets_the_settings_that_the_platform_builds_with(home: Path) -> None:
+    shown = voiceai(home, "exec", "--", "env", VOICEAI_SOURCE_TIMEZONE="Africa/Kigali").stdout.splitlines()
+    assert {"DBT_SOURCE_TIMEZONE=Africa/Kigali", "DBT_SESSION_TIMEOUT_MINUTES=30"} <= set(shown)
 
 
 def test_an_unknown_setting_is_refused(home: Path) -> None:

@@ -47,7 +47,7 @@ def test_a_session_across_midnight_is_one_row_on_its_start_day(world: World, ord
     assert {world.status(day) for day in (FIRST, SECOND)} == {"certified"}
 
 
-def test_a_day_whose_neighbour_arrived_late_reads_stale_until_it_is_run(world: World) -> None:
+def test_a_day_whose_neighbour_arrived_late_is_due_until_it_is_run(world: World) -> None:
     crossing = session("crossing", f"{FIRST}T23:58", turns=5)
     world.land("turns-2026-08-01.jsonl", crossing[:2])
     assert world.run(FIRST).success

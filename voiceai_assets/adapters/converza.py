@@ -1,7 +1,7 @@
 r"""Converza: one JSON document per telephone call, with the transcript in one string.
 
 Belongs here: the document's fields, and cutting a transcript into turns. Does not belong here: what the words mean
-(conversion, upsell and sentiment are worked out in dbt).
+(conversion, upsell and sentiment are read by ``transcripts``).
 """
 
 from __future__ import annotations

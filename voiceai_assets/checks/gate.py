@@ -1,8 +1,8 @@
 """The gate: from demanded checks and recorded results to a verdict on a day. Pure; nothing is read or written here.
 
-Three promises live in this file. A result counts only for the load it was made on, a missing result blocks, and
-"could not check" is neither "bad data" nor "passed". A data owner's waiver lets a day pass in spite of a rule that was
-evaluated and found broken, and of nothing else.
+Three promises live in this file. A result counts only for the load it was made on, a missing result certifies
+nothing, and "could not check" is neither "bad data" nor "passed". A data owner's waiver lets a day pass in spite of a
+rule that was evaluated and found broken, and of nothing else.
 """
 
 from __future__ import annotations

@@ -52,8 +52,8 @@ def up(
 ) -> None:
     """Start everything: server, Dagster UI and dashboards. Ctrl-C stops what it started.
 
-    On the first run, with nothing in landing, a sample of 30 days lands (one of them bad on purpose), is run day by
-    day, and the abandonment model is trained on it.
+    With nothing in landing a sample of 30 days lands, one of them bad on purpose. Days that are due are run first, and
+    the abandonment model is trained where none was judged yet.
     """
     from voiceai_assets.cli.first_run import first_run
     from voiceai_assets.supervisor import supervise
@@ -81,7 +81,7 @@ def materialize(
 ) -> None:
     """Run days from landing to dashboards, in this process; the run shows in the Dagster UI.
 
-    Exit status: 0 all certified, 2 some day blocked, 1 something failed.
+    Exit status: 0 all certified, 2 some day is not, 1 something failed, 130 stopped.
     """
     from voiceai_assets.cli.days import materialize_days
 
@@ -139,7 +139,7 @@ def erase(
     Looks first and says what would go, runs the days again without the person, and searches every place afterwards.
     Records of the person that come later are refused. Can be interrupted and repeated.
 
-    Exit status: 0 nothing is left, 1 something is.
+    Exit status: 0 nothing is left, 1 something is, or nothing was done.
     """
     from voiceai_assets.cli import privacy
 
@@ -329,7 +329,9 @@ def rotate_key() -> None:
 
 @app.command()
 def train() -> None:
-    """Train the abandonment model on all certified days; it becomes the champion if its criteria hold.
+    """Train the abandonment model on all certified days; it becomes champion if it may and is better.
+
+    It may if its criteria hold; without a champion that is enough.
 
     Exit status: 0 trained, 2 refused by its criteria (the champion stays), 1 something failed.
     """
@@ -350,7 +352,7 @@ def train() -> None:
     if not outcome.failures:
         colour = "green" if outcome.success else "yellow"
         console.print(f"[{colour}]trained[/]: {verdict_of_training(Registry(pipeline.settings.models))}")
-        console.print(f"each version's card.md lies in {pipeline.settings.models}; `voiceai models list` compares them")
+        console.print(f"its card.md lies below {pipeline.settings.models}; `voiceai models list` compares versions")
     raise typer.Exit(_FAILED if outcome.failures else 0 if outcome.success else _BLOCKED)
 
 
@@ -450,7 +452,7 @@ def exec_(context: typer.Context) -> None:
         "DBT_TARGET_PATH": str(pipeline.settings.dbt_target),
         "DBT_LOG_PATH": str(pipeline.settings.home / "logs"),
     }
-    environment = {**prepare_instance(pipeline), **pipeline.warehouse.dbt_environment(), **folders}
+    environment = {**prepare_instance(pipeline), **pipeline.dbt_environment(), **folders}
     raise typer.Exit(run_program(list(context.args), environment))
 
 

@@ -130,7 +130,7 @@ def _boundary(pipeline: Pipeline) -> str:
         ).fetchone()
     if visible and visible[0]:
         raise RuntimeError(f"bi_reader can use {visible[0]}; revoke it")
-    return "bi_reader reads certified and nothing else"
+    return "bi_reader reads certified and exp, and nothing else"
 
 
 def _landing(pipeline: Pipeline) -> str:

@@ -1,7 +1,7 @@
 """Calls: one document per telephone call, with its transcript in one piece.
 
 Belongs here: the call as a whole, and a sale where the source declares one. Does not belong here: the call's turns
-(``turns``), and sales or sentiment read out of the text (the dbt models do that).
+(``turns``), and sales or sentiment read out of the text (``transcripts`` does that).
 """
 
 from __future__ import annotations

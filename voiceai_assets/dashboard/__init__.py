@@ -1,1 +1,1 @@
-"""The dashboards: Dash pages that read schema ``certified`` as ``bi_reader`` and nothing else."""
+"""The dashboards: Dash pages that read schema ``certified`` and nothing else, as ``bi_reader``."""

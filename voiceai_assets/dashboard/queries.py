@@ -1,4 +1,4 @@
-"""All SQL of the dashboards: schema ``certified`` only, as ``bi_reader``, one short read-only transaction per page.
+"""SQL of the dashboards, the trace's aside: ``certified`` only, as ``bi_reader``, a short read-only transaction a page.
 
 Belongs here: the metric catalogue's SQL, sufficient statistics per day and period, what happens when the database is
 away. Does not belong here: estimates (``stats.intervals``), words and components.

@@ -1,1 +1,1 @@
-"""Predictive models: features, training, evaluation and a registry each. No Dagster, no SQL."""
+"""Predictive models: features, training, evaluation and a registry each. No Dagster."""

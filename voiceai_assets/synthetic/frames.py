@@ -1,6 +1,6 @@
 """Blocks of the world as data frames with the columns of the certified facts, as the dbt models would give them.
 
-Belongs here: names instead of indices, times instead of milliseconds. Does not belong here: files (``writing``).
+Belongs here: names instead of indices, times instead of milliseconds. Does not belong here: files (``files``).
 """
 
 from __future__ import annotations

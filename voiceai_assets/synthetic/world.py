@@ -1,7 +1,7 @@
 """The synthetic world: users, sessions and turns with a known truth, a day and a block at a time.
 
 Belongs here: putting calendar, callers and dialogue together.
-Does not belong here: data frames (``frames``), files (``writing``), words (``texts``).
+Does not belong here: data frames (``frames``), files (``files``), words (``texts``).
 
 How to use it::
 
