@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -49,7 +50,9 @@ def remember_first_day(settings: Settings, home_days: list[str]) -> bool:
     if path.exists() and path.read_text().strip() <= earliest:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(earliest + "\n")
+    draft = path.with_name(f"{path.name}.{os.getpid()}")  # whoever reads meanwhile, and whoever is killed, leaves a day
+    draft.write_text(earliest + "\n")
+    draft.replace(path)
     return True
 
 

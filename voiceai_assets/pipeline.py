@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import psycopg
+
 from voiceai_assets.automation.planning import DayState, days_to_repair
 from voiceai_assets.automation.retention import limit
 from voiceai_assets.catalogue import definitions
@@ -43,6 +45,10 @@ from voiceai_assets.warehouse.marts import certified_marts
 from voiceai_assets.warehouse.publications import Publication, publish_day, withdraw_day
 from voiceai_assets.warehouse.readers import columns_of, ensure_readers
 from voiceai_assets.warehouse.server import Warehouse, open_warehouse
+
+
+class RefusedRowsError(RuntimeError):
+    """PostgreSQL refuses rows of the lake; the message says which table's and why, without the row."""
 
 
 @dataclass(frozen=True)
@@ -254,24 +260,37 @@ class Pipeline:
             place.account.unlink(missing_ok=True)
             if store := self.lake_store:
                 store.push([place.account])
-            with self.warehouse.connect() as connection:
-                ledger.retire_load(connection, dataset, day)
+        with self.warehouse.connect() as connection:
+            self._disown(connection, day)
+
+    @staticmethod
+    def _disown(connection: ledger.Connection, day: str) -> None:
+        """Nothing may be certified from what the tables hold of a day, whichever of its datasets is at fault."""
+        for dataset in DATASETS:
+            ledger.retire_load(connection, dataset, day)
 
     def load(self, day: str) -> list[DayLoad]:
-        """One day, as :meth:`load_days` loads it."""
-        [(_, loads)] = self.load_days([day])
+        """One day, as :meth:`load_days` loads it; its problem is raised."""
+        [(_, loads, problem)] = self.load_days([day])
+        if problem:
+            raise problem
         return loads
 
-    def load_days(self, days: Iterable[str]) -> Iterator[tuple[str, list[DayLoad]]]:
+    def load_days(self, days: Iterable[str]) -> Iterator[tuple[str, list[DayLoad], RefusedRowsError | None]]:
         """Load days of the lake into ``raw``, replacing them, each dataset of a day in one transaction.
 
-        A dataset that no file feeds any more is emptied, and its part of the lake removed.
+        A dataset that no file feeds any more is emptied, and its part of the lake removed. A day with a value that
+        PostgreSQL refuses stops no other; it is no longer loaded as far as the gate is concerned.
         """
         with self.held_key() as pseudonymise, self.warehouse.connect(autocommit=True) as connection:
             for day in days:
                 with self.held_days([day]):
-                    loads = self._load(connection, day, pseudonymise)
-                yield day, loads
+                    try:
+                        loads, problem = self._load(connection, day, pseudonymise), None
+                    except RefusedRowsError as error:
+                        self._disown(connection, day)
+                        loads, problem = [], error
+                yield day, loads, problem
 
     def _load(self, connection: ledger.Connection, day: str, pseudonymise: Pseudonymiser) -> list[DayLoad]:
         loads = []
@@ -284,10 +303,15 @@ class Pipeline:
             except FileNotFoundError:
                 continue
             assert_key_of(account, pseudonymise)
-            with connection.transaction():
-                load_day(connection, self.settings.lake, account)
-                if not account.files and dataset != "turns":
-                    ledger.retire_load(connection, dataset, day)
+            try:
+                with connection.transaction():
+                    load_day(connection, self.settings.lake, account)
+                    if not account.files and dataset != "turns":
+                        ledger.retire_load(connection, dataset, day)
+            except psycopg.DataError as error:
+                # in the server's first words: its details quote the row
+                why = error.diag.message_primary
+                raise RefusedRowsError(f"{day}: PostgreSQL refuses rows of raw.{dataset}: {why}") from error
             if not account.files and dataset != "turns":
                 shutil.rmtree(place.rows.parent)
                 if store := self.lake_store:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psutil
 import psycopg
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from psycopg import sql
@@ -235,3 +236,25 @@ def test_the_planner_knows_the_sessions_of_a_range_before_its_marts_are_built(wo
     assert world.query(sessions) == [{"n": -1}], "nothing is known yet"
     world.pipeline.name_mart_loads(days)
     assert world.query(sessions) == [{"n": 400}]
+
+
+def test_rows_that_the_server_refuses_cost_their_day_and_no_other(world: World) -> None:
+    """Whatever the readers overlook: a value in the lake that jsonb does not take."""
+    days = ["2026-08-01", "2026-08-02"]
+    for day in days:
+        world.land(f"{day}.jsonl", [{**row, "note": "abc"} for row in session(day, f"{day}T10:00")])
+    list(world.pipeline.refine(days))
+    rows = LakeDay(world.settings.lake, "turns", days[0]).rows
+    table = pq.ParquetFile(rows).read()
+    extra = pc.replace_substring(table["extra"], "abc", "\\u0000")
+    index = table.schema.get_field_index("extra")
+    pq.write_table(table.set_column(index, table.schema.field("extra"), extra), rows)
+    found = {day: (len(loads), str(problem or "")) for day, loads, problem in world.pipeline.load_days(days)}
+    assert found == {
+        days[0]: (0, f"{days[0]}: PostgreSQL refuses rows of raw.turns: unsupported Unicode escape sequence"),
+        days[1]: (1, ""),
+    }
+    assert world.status(days[0]) == "not loaded"
+    for day in days:
+        world.run(day)  # reads the files again
+    assert world.certified() == dict.fromkeys(days, 1)

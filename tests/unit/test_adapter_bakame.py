@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import gzip
+import io
 import json
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -12,6 +14,9 @@ import pytest
 
 from tests.unit.reading import Read, read
 from voiceai_assets.adapters.bakame import ADAPTER
+from voiceai_assets.lake.inbox import refresh
+from voiceai_assets.lake.refine import Refinery
+from voiceai_assets.privacy.pseudonyms import Pseudonymiser
 
 HEADER = (
     "timestamp,phone_number,session_id,module_name,interaction_type,user_input,ai_response,session_duration,"
@@ -222,3 +227,22 @@ def test_what_a_later_header_adds_is_kept_on_both_kinds_of_rows(tmp_path: Path) 
     found = files(tmp_path, {**VOICE, "carrier": "mtn"}, {**METRICS, "carrier": "mtn"})
     assert json.loads(found["turns"].rows[0]["extra"])["carrier"] == "mtn"
     assert json.loads(found["turn_metrics"].rows[0]["extra"])["carrier"] == "mtn"
+
+
+def test_an_archive_that_breaks_off_books_its_broken_record_and_the_break(tmp_path: Path) -> None:
+    """Of two tables records are counted by their lines: two on one line would pass for one, and stop the day."""
+    landing = tmp_path / "landing"
+    (landing / "bakame").mkdir(parents=True)
+    rows = [{**VOICE, "turn": str(n), "ai_response": f"{n * 7919 % 1000003}"} for n in range(1, 3000)]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, HEADER.split(","), restval="")
+    writer.writeheader()
+    writer.writerows(rows)
+    whole = gzip.compress(text.getvalue().encode())
+    (landing / "bakame" / "user_sessions_2024-01-15.csv.gz").write_bytes(whole[: len(whole) // 2])
+    (file,) = refresh(landing, {}, timezone="UTC", quiet_seconds=0).fresh
+    refinery = Refinery(landing, tmp_path / "lake", "UTC", Pseudonymiser(b"k" * 32), ["2024-01-15"])
+    (turns,) = [load for load in refinery.refine("2024-01-15", [file]) if load.dataset == "turns"]
+    refinery.close()
+    assert turns.files[0].rows_loaded > 1000
+    assert turns.files[0].rows_quarantined in (1, 2)  # the break, and the record that it leaves half of

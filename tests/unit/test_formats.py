@@ -348,6 +348,25 @@ def test_parquet_columns_become_text_as_in_every_other_format(tmp_path: Path) ->
     ]
 
 
+def test_no_nul_comes_out_of_parquet_however_it_is_written(tmp_path: Path) -> None:
+    """PostgreSQL takes none in text or jsonb; JSON writes it in six characters."""
+    path = tmp_path / "x.parquet"
+    columns = {"text": ["a\0b"], "document": ['{"k": "a\\u0000b"}'], "nested": [{"k": "a\0b"}]}
+    pq.write_table(pa.table(columns), path)
+    (record,) = records_of(path)
+    said = str(record)
+    assert "\0" not in said
+    assert "u0000" not in said
+    assert said.count("\ufffd") + said.count("ufffd") == 3
+
+
+def test_a_column_that_stands_twice_in_parquet_is_named_by_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table([["a"], ["b"], ["c"]], names=["0788123456", "x", "0788123456"]), path)
+    with pytest.raises(UnreadableFileError, match=r"a column stands twice: columns 1 and 3$"):
+        blocks_of(path)
+
+
 def test_parquet_rows_are_numbered_across_batches(tmp_path: Path) -> None:
     path = tmp_path / "x.parquet"
     pq.write_table(pa.table({"a": np.arange(250_000)}), path)

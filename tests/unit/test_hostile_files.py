@@ -30,7 +30,7 @@ from voiceai_assets.contracts.turns import TURNS
 from voiceai_assets.lake import inbox, indexing, parsed, reading, typing
 from voiceai_assets.lake.account import DayLoad, LakeDay, LostRecordsError
 from voiceai_assets.lake.erasure import readable_files
-from voiceai_assets.lake.inbox import Refresh, refresh
+from voiceai_assets.lake.inbox import Refresh, refresh, scan
 from voiceai_assets.lake.indexing import IndexedFile
 from voiceai_assets.lake.reading import Block
 from voiceai_assets.lake.reading import bytes as bytes_module
@@ -686,6 +686,42 @@ def test_a_volume_that_is_not_mounted_is_not_taken_for_a_landing_whose_files_wer
     assert look(tmp_path, known).gone == [f"canonical/{file.name}"]
 
 
+def test_a_folder_that_may_be_listed_and_not_entered_stops_nobody(somebody_else: Path) -> None:
+    land(somebody_else, line(), "open.jsonl")
+    inside = land(somebody_else, line(), "month/call-0788123456.jsonl")
+    inside.parent.chmod(0o744)
+    with as_somebody_else():
+        found = look(somebody_else, {})
+        with pytest.raises(OSError, match=r"month/call-\[PHONE\].jsonl: permission denied"):  # whoever must see all
+            list(scan(somebody_else / "landing"))
+    inside.parent.chmod(0o755)
+    assert [file.path for file in found.fresh] == ["canonical/open.jsonl"]
+    assert names_aside(found) == ["canonical/month/call-[PHONE].jsonl"]
+    assert "0788123456" not in repr(found)
+
+
+@pytest.mark.parametrize("name", ["gone.jsonl", "../irembo/voice_sessions.csv"])
+def test_a_file_that_vanishes_between_its_listing_and_the_look_at_it_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    land(tmp_path, line(), "open.jsonl")
+    (tmp_path / "landing" / "irembo").mkdir()
+    land(tmp_path, b"session_id,turn_number,speaker,turn_text,created_at\n", "../irembo/voice_turns.csv")
+    vanishing = land(tmp_path, b"", name).resolve()
+    listing = os.scandir
+
+    def losing(folder: Path) -> list[Any]:
+        """What was listed, and one file of it deleted then, as whoever cleans up may do at any moment."""
+        entries = list(listing(folder))
+        if vanishing.parent == Path(folder).resolve():
+            vanishing.unlink(missing_ok=True)
+        return entries
+
+    monkeypatch.setattr(os, "scandir", losing)
+    found = look(tmp_path, {})
+    assert {"canonical/open.jsonl", "irembo/voice_turns.csv"} == {file.path for file in found.fresh}
+
+
 def test_what_lies_in_a_folder_that_was_closed_is_not_taken_for_deleted(somebody_else: Path) -> None:
     folder = land(somebody_else, line(), "month/turns.jsonl").parent
     land(somebody_else, line(session_id="b"), "open.jsonl")
@@ -718,6 +754,13 @@ def test_a_file_that_was_counted_by_other_readers_is_counted_again(
     assert refresh(tmp_path / "landing", known, timezone="UTC", quiet_seconds=0).fresh == []
     monkeypatch.setattr(reading, "VERSION", reading.VERSION + 1)
     assert len(refresh(tmp_path / "landing", known, timezone="UTC", quiet_seconds=0).fresh) == 1
+
+
+def test_a_file_whose_days_are_others_in_another_zone_is_counted_again(tmp_path: Path) -> None:
+    land(tmp_path, line(timestamp=f"{DAY}T10:00:00Z") + line(turn_number=2, timestamp=f"{DAY}T23:00:00Z"))
+    known = {file.path: file for file in look(tmp_path, {}).fresh}
+    (file,) = refresh(tmp_path / "landing", known, timezone="Africa/Kigali", quiet_seconds=0).fresh
+    assert file.rows == {"turns": {"2026-08-01": 1, "2026-08-02": 1}}
 
 
 # -- personal data where a word of a vocabulary belongs ----------------------------------------------------------------

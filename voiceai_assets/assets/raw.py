@@ -41,9 +41,13 @@ def raw_assets(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     @dg.multi_asset(name="load_raw", specs=specs, partitions_def=partitions, backfill_policy=ONE_RUN_PER_RANGE)
     def load_raw(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[PipelineResource]) -> Iterator[Any]:
         said: dict[dg.AssetKey, dict[str, dict[str, Any]]] = {}
-        for day, loads in pipeline.pipeline.load_days(context.partition_keys):
+        for day, loads, problem in pipeline.pipeline.load_days(context.partition_keys):
             pipeline.on_day("load", day)
-            if not loads:
+            if problem and context.has_partition_key:
+                raise dg.Failure(str(problem))
+            if problem:
+                context.log.error(f"{problem}; the day is left out of the range")
+            elif not loads:
                 context.log.error(f"{day} is not in the lake as landing has it now; it is left unloaded")
             for load in loads:
                 said.setdefault(raw_key(load.dataset), {})[day] = load_metadata(load)

@@ -53,8 +53,12 @@ def land_files(pipeline: Pipeline, paths: list[Path], adapter: str, console: Con
     days = sorted({day for file in found.fresh for day in file.days})
     records = sum(file.records for file in found.fresh)
     if not found.fresh:
-        console.print(f"nothing new: all {len(plan)} file(s) had landed before" if plan else "there is no file in it")
-        return 0
+        left_aside = {goal.relative_to(pipeline.settings.landing).as_posix() for _, goal in plan} - before.keys()
+        if not left_aside:
+            console.print(
+                f"nothing new: all {len(plan)} file(s) had landed before" if plan else "there is no file in it"
+            )
+        return 1 if left_aside else 0
     console.print(f"landed {len(found.fresh)} file(s), {records:,} records, {len(days)} day(s)")
     former = {day for file in found.fresh for day in before.get(file.path, ())}
     _print_days(pipeline, days, former, console, errors)

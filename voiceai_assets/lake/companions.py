@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -68,11 +69,16 @@ class Companions:
 
     def _in(self, folder: PurePosixPath) -> Iterator[_Companion]:
         """Files of a folder; hidden ones are none: tools leave them beside the others, and nobody reads them."""
-        for entry in os.scandir(self._landing / folder):
+        try:
+            entries = list(os.scandir(self._landing / folder))
+        except FileNotFoundError:  # deleted since landing was listed
+            return
+        for entry in entries:
             path = (folder / entry.name).as_posix()
             files = frozenset(table.files for table in tables_for(path))
             if files and not entry.name.startswith(".") and entry.is_file(follow_symlinks=False):
-                yield _Companion(path, files, entry.stat().st_mtime_ns)
+                with suppress(FileNotFoundError):
+                    yield _Companion(path, files, entry.stat().st_mtime_ns)
 
 
 class _Companion(NamedTuple):

@@ -56,12 +56,17 @@ def scan(landing: Path, closed: list[str] | None = None, links: list[str] | None
         for entry in _entries(stack.pop(), landing, closed):
             name = Path(entry.path).relative_to(landing).as_posix()
             if not is_utf8(entry.name):
-                name += "/" * entry.is_dir()
-                _leave(name, closed, OSError(errno.EILSEQ, may_not_be_read(name)))
+                _leave(name + "/" * entry.is_dir(), closed, errno.EILSEQ)
             elif entry.is_dir(follow_symlinks=False):
                 stack.append(Path(entry.path))
             elif entry.is_file(follow_symlinks=False):
-                stat = entry.stat()
+                try:
+                    stat = entry.stat()
+                except FileNotFoundError:  # deleted since it was listed
+                    continue
+                except PermissionError:  # of a folder that may be listed and not entered
+                    _leave(name, closed, errno.EACCES)
+                    continue
                 yield FileStat(name, stat.st_size, stat.st_mtime_ns)
             elif links is not None:
                 links.append(name)
@@ -72,14 +77,14 @@ def _entries(folder: Path, landing: Path, closed: list[str] | None) -> list[os.D
         return [entry for entry in os.scandir(folder) if not is_left_out(entry.name)]
     except FileNotFoundError:  # deleted since it was listed
         return []
-    except PermissionError as error:
-        _leave(f"{folder.relative_to(landing).as_posix()}/", closed, error)
+    except PermissionError:
+        _leave(f"{folder.relative_to(landing).as_posix()}/", closed, errno.EACCES)
         return []
 
 
-def _leave(name: str, closed: list[str] | None, error: OSError) -> None:
+def _leave(name: str, closed: list[str] | None, number: int) -> None:
     if closed is None:
-        raise error
+        raise OSError(number, may_not_be_read(without_persons(name)))
     closed.append(name)
 
 
@@ -204,7 +209,9 @@ def refresh(
     folders = tuple(path for path in closed if path.endswith("/"))
     gone = [path for path in known if path not in present and path not in closed and not path.startswith(folders)]
     companions = Companions(landing)
-    new = [stat for stat in sorted(present.values()) if _is_news(stat, known, companions.of(stat.path), present)]
+    new = [
+        stat for stat in sorted(present.values()) if _is_news(stat, known, companions.of(stat.path), present, timezone)
+    ]
     new.sort(key=lambda stat: is_list(stat.path))  # lists last: their day is that of the files beside them
     unreadable = {*closed, *aside.personal}
     quiet = [
@@ -253,11 +260,15 @@ def _index_what_stays(landing: Path, stats: Sequence[FileStat], timezone: str) -
 
 
 def _is_news(
-    stat: FileStat, known: Mapping[str, IndexedFile], companions: Collection[str], present: Mapping[str, FileStat]
+    stat: FileStat,
+    known: Mapping[str, IndexedFile],
+    companions: Collection[str],
+    present: Mapping[str, FileStat],
+    timezone: str,
 ) -> bool:
     """Whether the file, who reads it, or one that its rows' days depend on, differs from what is known."""
     before = known.get(stat.path)
-    if before is None or before.stat != stat or before.read_by != reader_of(stat.path):
+    if before is None or before.stat != stat or before.read_by != reader_of(stat.path, timezone):
         return True
     return set(companions) != set(before.companions) or any(
         path not in known or known[path].stat != present.get(path) for path in companions

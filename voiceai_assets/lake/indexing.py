@@ -58,7 +58,7 @@ class IndexedFile:
             nobody reads the file.
         problem: why the file is not read, or None.
         companions: name and sha256 of the files that say which day its rows belong to.
-        read_by: versions of what looked into it.
+        read_by: what looked into it, and in which zone.
     """
 
     path: str
@@ -114,7 +114,7 @@ def index_files(landing: Path, stats: Sequence[FileStat], timezone: str) -> list
     try:
         with duckdb.connect() as db:  # one for all files: opening it costs more than reading a small file
             db.execute(f"SET TimeZone = '{timezone}'; SET enable_progress_bar = false")
-            look = _Look(landing, db)
+            look = _Look(landing, timezone, db)
             counted = look.count_days([stat.path for stat in stats if tables_for(stat.path)])
             return [look.indexed(stat, counted.get(stat.path)) for stat in stats]
     except (OSError, MemoryError, duckdb.OperationalError):
@@ -125,14 +125,14 @@ def index_files(landing: Path, stats: Sequence[FileStat], timezone: str) -> list
         if len(stats) > 1:
             middle = len(stats) // 2
             return [f for half in (stats[:middle], stats[middle:]) for f in index_files(landing, half, timezone)]
-        return [_unforeseen(landing, stat, error) for stat in stats]
+        return [_unforeseen(landing, stat, timezone, error) for stat in stats]
 
 
-def _unforeseen(landing: Path, stat: FileStat, error: Exception) -> IndexedFile:
+def _unforeseen(landing: Path, stat: FileStat, timezone: str, error: Exception) -> IndexedFile:
     """A file that makes its reader fail. The error is only named: its words may quote what somebody said."""
     problem = UnreadableFileError(f"{stat.path}: its content makes the reader fail ({type(error).__name__})")
     with duckdb.connect() as db:
-        return _Look(landing, db).indexed(stat, problem)
+        return _Look(landing, timezone, db).indexed(stat, problem)
 
 
 def _why_nobody_reads(path: str) -> str:
@@ -182,8 +182,8 @@ def _header_of(block: Block, tables: Sequence[Table]) -> str:
 class _Look:
     """One look into files: what several of them need, the checksums of companions among it, is found out once."""
 
-    def __init__(self, landing: Path, db: duckdb.DuckDBPyConnection) -> None:
-        self._landing, self._db = landing, db
+    def __init__(self, landing: Path, timezone: str, db: duckdb.DuckDBPyConnection) -> None:
+        self._landing, self._timezone, self._db = landing, timezone, db
         self._companions = Companions(landing)
         self._sha256 = functools.cache(lambda path: sha256_of(landing / path))
 
@@ -209,7 +209,7 @@ class _Look:
         """The file with what was counted in it, or why it is not read."""
         folder = PurePosixPath(stat.path).parts[0]
         file = IndexedFile(stat.path, folder, stat.size_bytes, stat.mtime_ns, self._sha256(stat.path))
-        file = replace(file, read_by=reader_of(stat.path))
+        file = replace(file, read_by=reader_of(stat.path, self._timezone))
         if counts is None:
             return replace(file, problem=_why_nobody_reads(stat.path))
         rows: dict[str, dict[str, int]] = {table.contract.dataset: {} for table in tables_for(stat.path)}
@@ -244,10 +244,11 @@ def home_day(stat: FileStat, counts: Mapping[str, int]) -> str:
     return datetime.fromtimestamp(stat.mtime_ns / 1e9, UTC).date().isoformat()
 
 
-def reader_of(path: str) -> str:
-    """Versions of what reads a file."""
+def reader_of(path: str, timezone: str) -> str:
+    """What decides, beside its content, on which days a file's records are: readers, adapter, contracts and zone."""
     adapter = adapter_for(PurePosixPath(path).parts[0])
-    return f"{reading.VERSION}/{adapter.version if adapter else ''}"
+    contracts = ",".join(table.contract.version for table in tables_for(path))
+    return f"{reading.VERSION}/{adapter.version if adapter else ''}/{contracts}/{timezone}"
 
 
 def stat_of(landing: Path, path: str) -> FileStat:

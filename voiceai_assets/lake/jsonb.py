@@ -6,6 +6,7 @@ Belongs here: what DuckDB reads as JSON and jsonb does not. Does not belong here
 from __future__ import annotations
 
 import json
+import math
 import re
 
 import pyarrow as pa
@@ -42,7 +43,8 @@ def storable_json(text: str) -> str:
 
 
 def _float(number: str) -> float | str:
-    return number if _HUGE.fullmatch(number) else float(number)
+    value = float(number)
+    return number if _HUGE.fullmatch(number) or not math.isfinite(value) else value  # 1e999 is too much for a double
 
 
 def _int(number: str) -> int | str:

@@ -54,17 +54,22 @@ def csv_blocks(path: Path) -> Iterator[Block]:
             if data:
                 block, used = _block(data, number, names, delimiter, is_last=is_last)
                 yield block
-                number += data.count(b"\n", 0, used)
+                number += _lines_used(data, used)
                 rest = data[used:]
     except DamagedError as error:
         if rest and names is not None:
             block, _ = _block(rest, number, names, delimiter, is_last=True)
             yield block
-            number += rest.count(b"\n")
+            number += _lines_used(rest, len(rest))
         rows = damage(number, error).rows
         for index in range(len(names or ())):
             rows = rows.append_column(f"c{index}", pa.nulls(1, pa.string()))
         yield Block(rows, names or (), is_damaged=True)
+
+
+def _lines_used(data: bytes, used: int) -> int:
+    """Lines of the first bytes, one that broke off among them: the record behind it stands on a line of its own."""
+    return data.count(b"\n", 0, used) + (used > 0 and data[used - 1 : used] != b"\n")
 
 
 def _marking_last(chunks: Iterator[bytes]) -> Iterator[tuple[bytes, bool]]:

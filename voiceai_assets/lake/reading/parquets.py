@@ -33,7 +33,9 @@ def parquet_blocks(path: Path) -> Iterator[Block]:
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # the last: of a column's name
         raise UnreadableFileError(f"{path.name}: no whole Parquet file: {error}") from error
     if len(set(names)) != len(names):
-        raise UnreadableFileError(f"{path.name}: a column stands twice: {', '.join(names)}")
+        # by place, as in CSV: Parquet made of a file without a header names its columns after somebody's data
+        places = [str(index) for index, name in enumerate(names, 1) if names.count(name) > 1]
+        raise UnreadableFileError(f"{path.name}: a column stands twice: columns {' and '.join(places)}")
     values = tuple(_as_text(f"c{i}", _readable(field.type)) for i, field in enumerate(schema))
     line = 1
     try:
@@ -98,4 +100,6 @@ def _as_text(column: str, kind: pa.DataType) -> str:
         text = f"CAST({column} AS VARCHAR)"
     else:
         return f"CAST({column} AS VARCHAR)"  # a number or a time holds no NUL
-    return f"CASE WHEN contains({text}, chr(0)) THEN replace({text}, chr(0), chr(65533)) ELSE {text} END"
+    # as ``bytes.storable`` does for files of text: also escaped, in a document or by ``to_json``
+    mended = f"replace(replace({text}, chr(0), chr(65533)), '\\u0000', '\\ufffd')"
+    return f"CASE WHEN contains({text}, chr(0)) OR contains({text}, '\\u0000') THEN {mended} ELSE {text} END"
