@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -129,7 +130,7 @@ def _copy(plan: list[tuple[Path, Path]], console: Console) -> list[Path]:
                 replaced += [goal] * goal.exists()
                 goal.parent.mkdir(parents=True, exist_ok=True)
                 # not the name itself, which may be as long as a name can be
-                draft = goal.with_name(f".{hashlib.sha256(goal.name.encode()).hexdigest()[:16]}.landing")
+                draft = goal.with_name(f".{hashlib.sha256(os.fsencode(goal.name)).hexdigest()[:16]}.landing")
                 try:
                     shutil.copy2(source, draft)
                     draft.replace(goal)
