@@ -34,7 +34,7 @@ from voiceai_assets.lake.erasure import (
 )
 from voiceai_assets.lake.inbox import scan
 from voiceai_assets.lake.indexing import index_files, sha256_of
-from voiceai_assets.lake.mending import CannotMendError, mend, remove
+from voiceai_assets.lake.mending import CannotMendError, copy_name, mend, remove, texts_of
 from voiceai_assets.lake.people import PEOPLE, session_fields
 from voiceai_assets.lake.refine import Refinery
 from voiceai_assets.lake.texts import KEPT_CODES, KEPT_MEMBERS, documents, text_fields, without_texts
@@ -250,6 +250,35 @@ def test_a_file_that_would_lose_other_records_is_left_as_it_is(tmp_path: Path, m
             change()
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["x.jsonl"]
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".csv.gz", ".JSONL.zst", ".parquet"])
+def test_the_longest_name_that_a_file_can_have_keeps_no_record_in_it(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / ("é" * ((255 - len(ending)) // 2) + "x" * ((255 - len(ending)) % 2) + ending)
+    if ending == ".parquet":
+        pq.write_table(pa.table({"a": [1, 2]}), path)
+    else:
+        text = "a,b\n1,x\n2,y\n" if ending.startswith(".csv") else '{"a": 1}\n{"a": 2}\n'
+        compression = {".gz": "gzip", ".zst": "zstd"}.get(path.suffix)
+        with pa.output_stream(str(path), compression=compression) as out:
+            out.write(text.encode())
+    assert remove(path, {2})
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+    if ending == ".parquet":
+        return
+    sha256 = sha256_of(path)
+    [(line, record)] = texts_of(path, {1, 2, 3}).items()
+    kept = tmp_path / "kept" / copy_name(path.name, sha256)
+    mend(path, {line: record.replace("2", "3").replace("1", "3")}, kept, sha256)
+    assert sha256_of(kept) == sha256
+    assert kept.name.startswith(f"{sha256[:16]}-ééé"), "somebody who looks for it sees which file it was"
+    assert kept.name.endswith(ending), "the search for a person decompresses it"
+    assert delete_copies(kept.parent, Needles(["b" if ending.startswith(".csv") else "a"])) == [kept.name]
+
+
+def test_a_copys_name_that_fits_is_the_files_own() -> None:
+    assert copy_name("turns.jsonl.gz", "0123456789abcdefgh") == "0123456789abcdef-turns.jsonl.gz"
+    assert copy_name(f"x.{'y' * 250}", "0" * 64) == f"{'0' * 16}-x.{'y' * 236}", "an ending that is none is cut too"
 
 
 def test_removed_csv_records_may_span_lines(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from voiceai_assets.lake.indexing import sha256_of
-from voiceai_assets.lake.mending import CannotMendError, mend, texts_of
+from voiceai_assets.lake.mending import CannotMendError, copy_name, mend, texts_of
 from voiceai_assets.pipeline import Pipeline
 from voiceai_assets.warehouse import ledger
 
@@ -112,7 +112,7 @@ def put_back(pipeline: Pipeline, source: Path, console: Console, errors: Console
             failed = True
             continue
         try:
-            mend(path, records, pipeline.settings.home / "replaced" / f"{sha256[:16]}-{path.name}", sha256)
+            mend(path, records, pipeline.settings.home / "replaced" / copy_name(path.name, sha256), sha256)
         except CannotMendError as error:
             errors.print(f"[red]not mended:[/] {escape(str(error))}")
             failed = True

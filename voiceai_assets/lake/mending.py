@@ -6,6 +6,7 @@ knows) or belong to somebody (``erasure``).
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import shutil
@@ -23,6 +24,7 @@ from voiceai_assets.lake.indexing import sha256_of
 from voiceai_assets.lake.reading import Block, read_blocks
 from voiceai_assets.lake.reading.bytes import UTF16_BOMS, has_returns_alone
 from voiceai_assets.lake.reading.documents import items_of
+from voiceai_assets.lake.remote import LONGEST_NAME
 
 MENDABLE = ("lines", "csv")
 _PIECE = 2**20  # bytes
@@ -94,6 +96,25 @@ def mend(path: Path, records: Mapping[int, str], kept: Path, sha256: str) -> Non
             raise _is_another_file(path)
 
     _rewrite(path, write)
+
+
+def copy_name(name: str, sha256: str) -> str:
+    """What the safety copy of a file is called: after the file, its name cut where it would be longer than can be.
+
+    Its ending stays: by that a copy is decompressed when somebody is searched for in it.
+    """
+    stem, ending = _parted(name)
+    start = f"{sha256[:16]}-"
+    room = LONGEST_NAME - len((start + ending).encode())
+    return f"{start}{stem.encode()[:room].decode(errors='ignore')}{ending}"
+
+
+def _parted(name: str) -> tuple[str, str]:
+    """A file's name in two: what it is called, and the endings that say how it is read, as they are written."""
+    stem, ending = split_name(name)
+    if ending not in FORMATS:
+        return name, ""
+    return stem, name[len(stem) :]
 
 
 def _is_another_file(path: Path) -> CannotMendError:
@@ -209,7 +230,8 @@ def _in_utf8(source: BinaryIO) -> BinaryIO:
 
 
 def _rewrite(path: Path, write: Callable[[Path], None]) -> None:
-    draft = path.with_name(f".mending-{path.name}")  # its ending says how it is read
+    # not the name itself, which may be as long as a name can be; its ending says how it is read
+    draft = path.with_name(f".{hashlib.sha256(path.name.encode()).hexdigest()[:16]}.mending{_parted(path.name)[1]}")
     try:
         write(draft)
         shutil.copymode(path, draft)
