@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from rich.table import Table
 
 from voiceai_assets.lake.indexing import sha256_of
 from voiceai_assets.lake.mending import CannotMendError, copy_name, mend, texts_of
+from voiceai_assets.lake.remote import StoreError
+from voiceai_assets.lake.storing import change_file
 from voiceai_assets.pipeline import Pipeline
 from voiceai_assets.warehouse import ledger
 
@@ -106,19 +109,27 @@ def put_back(pipeline: Pipeline, source: Path, console: Console, errors: Console
         return 1
     failed = False
     for (file, sha256), records in corrections.items():
-        path = pipeline.settings.landing / file
-        if not path.resolve().is_relative_to(pipeline.settings.landing.resolve()) or not path.is_file():
+        landing = pipeline.settings.landing.resolve()
+        path = (landing / file).resolve()
+        if not path.is_relative_to(landing) or not path.is_file():
             errors.print(f"[red]not mended:[/] {escape(file)} is not in landing")
             failed = True
             continue
+        kept = pipeline.settings.home / "replaced" / copy_name(path.name, sha256)
+        put = partial(mend, records=records, kept=kept, sha256=sha256)
         try:
-            mend(path, records, pipeline.settings.home / "replaced" / copy_name(path.name, sha256), sha256)
+            change_file(landing, path.relative_to(landing).as_posix(), store, put)
         except CannotMendError as error:
             errors.print(f"[red]not mended:[/] {escape(str(error))}")
             failed = True
             continue
-        if store:
-            store.push([path])
+        except StoreError as error:
+            errors.print(
+                f"[red]not mended:[/] {escape(file)}: the store does not take it ({escape(str(error))}); here it is as "
+                "it was. Run the same command again"
+            )
+            failed = True
+            continue
         console.print(f"mended {len(records):,} record(s) of {escape(file)}")
     found = pipeline.look_into_landing(quiet_seconds=0)
     days = sorted({day for f in found.fresh for day in f.days})
