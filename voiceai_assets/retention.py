@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 from voiceai_assets.automation.retention import LandedFile, Retirement, limit, to_retire
 from voiceai_assets.lake.account import LakeDay
 from voiceai_assets.lake.erasure import connected, lake_days
 from voiceai_assets.lake.inbox import is_list, left_aside
-from voiceai_assets.lake.indexing import IndexedFile
+from voiceai_assets.lake.indexing import IndexedFile, stat_of
 from voiceai_assets.lake.texts import drop_texts
 from voiceai_assets.pipeline import Pipeline, is_booked
 from voiceai_assets.privacy.pseudonyms import Pseudonymiser
@@ -21,6 +22,8 @@ from voiceai_assets.rotation import assert_key_of
 from voiceai_assets.warehouse import ledger
 from voiceai_assets.warehouse.calls import forget_texts, wipe_texts
 from voiceai_assets.warehouse.copy import load_day
+
+_CHANGED = "it has changed since it was looked at, and stays"
 
 
 @dataclass(frozen=True)
@@ -67,17 +70,7 @@ def plan(pipeline: Pipeline) -> Plan:
 def carry_out(pipeline: Pipeline, chosen: Plan, on_step: Callable[[str], None]) -> dict[str, str]:
     """Delete the files and take out the texts; what could not be done, with the reason. May be interrupted."""
     settings = pipeline.settings
-    failed: dict[str, str] = {}
-    with pipeline.warehouse.connect() as connection:
-        ledger.retire_files(connection, chosen.files.gone)
-    for path in chosen.files.gone:
-        on_step(path)
-        try:
-            (settings.landing / path).unlink(missing_ok=True)
-            if store := pipeline.landing_store:
-                store.push([settings.landing / path])
-        except OSError as error:
-            failed[path] = str(error)
+    failed = _delete_landed(pipeline, chosen, on_step)
     for name in chosen.copies:
         on_step(name)
         (settings.home / "replaced" / name).unlink(missing_ok=True)
@@ -90,6 +83,46 @@ def carry_out(pipeline: Pipeline, chosen: Plan, on_step: Callable[[str], None]) 
         with pipeline.warehouse.connect(autocommit=True) as connection:
             wipe_texts(connection)
     return failed
+
+
+def _delete_landed(pipeline: Pipeline, chosen: Plan, on_step: Callable[[str], None]) -> dict[str, str]:
+    """Delete the files that still are what was looked at; why not, for the others and for those that feed their days.
+
+    A file may have been landed again since, and nothing of the new one was loaded: it is held against the index here,
+    as it was for the plan, and once more before it goes.
+    """
+    if not chosen.files.gone or chosen.landing_from is None:
+        return {}
+    landing, store = pipeline.settings.landing, pipeline.landing_store
+    if store:
+        store.pull()
+    indexed = {file.path: file for file in pipeline.files()}
+    found = to_retire(_landed(pipeline), chosen.landing_from)
+    here = {path for path in chosen.files.gone if (landing / path).exists()}
+    failed = {path: found.kept.get(path, _CHANGED) for path in sorted(here.difference(found.gone))}
+    gone = [path for path in chosen.files.gone if path not in failed]
+    with pipeline.warehouse.connect() as connection:
+        ledger.retire_files(connection, gone)
+    for path in gone:
+        on_step(path)
+        try:
+            if path in indexed and not _is_as_indexed(landing, indexed[path]):
+                failed[path] = _CHANGED
+                continue
+            (landing / path).unlink(missing_ok=True)
+            if store:
+                store.push([landing / path])
+        except OSError as error:
+            failed[path] = str(error)
+    return failed
+
+
+def _is_as_indexed(landing: Path, file: IndexedFile) -> bool:
+    """Whether the file is the one that was looked into, or is no more."""
+    try:
+        return stat_of(landing, file.path) == file.stat
+    except FileNotFoundError:
+        return True
 
 
 def _forget_texts(pipeline: Pipeline, place: LakeDay, pseudonymise: Pseudonymiser) -> str | None:
@@ -139,7 +172,8 @@ def _landed(pipeline: Pipeline) -> list[LandedFile]:
             path=f.path,
             days=f.days,
             arrived=_day_of(f.mtime_ns / 1e9),
-            is_loaded=all(expected[day] == loaded.get(day) and is_booked(f, day, booked) for day in f.days),
+            is_loaded=_is_as_indexed(pipeline.settings.landing, f)
+            and all(expected[day] == loaded.get(day) and is_booked(f, day, booked) for day in f.days),
             companions=frozenset(f.companions),
             is_list=is_list(f.path),
         )
