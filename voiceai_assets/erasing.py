@@ -32,6 +32,7 @@ from voiceai_assets.lake.erasure import (
     search,
     sessions_of,
 )
+from voiceai_assets.lake.remote import StoreError
 from voiceai_assets.partitions import first_day, today
 from voiceai_assets.pipeline import Pipeline
 from voiceai_assets.privacy.needles import Needles
@@ -241,22 +242,19 @@ def _clean_texts(pipeline: Pipeline, needles: Needles, listen: Listener) -> None
 
 
 def _clean_landing(pipeline: Pipeline, chosen: Plan, listen: Listener) -> dict[str, str]:
-    landing = pipeline.settings.landing
-    failed = remove_from_landing(landing, chosen.landing, lambda path: listen("landing", path))
-    if store := pipeline.landing_store:
-        for path in chosen.landing.keys() - failed.keys():
-            try:
-                store.push([landing / path])
-            except OSError as error:
-                (landing / path).unlink(missing_ok=True)  # a copy that is fetched again, records and all
-                failed[path] = str(error)
-    return failed
+    def on_file(path: str) -> None:
+        listen("landing", path)
+
+    return remove_from_landing(pipeline.settings.landing, chosen.landing, on_file, pipeline.landing_store)
 
 
 def _forget_in_lake(pipeline: Pipeline, place: LakeDay, marks: Tombstones, db: duckdb.DuckDBPyConnection) -> None:
-    forget_in_lake(place, marks, db)
-    if store := pipeline.lake_store:
-        store.push(place.paths)
+    try:
+        forget_in_lake(place, marks, db, pipeline.lake_store)
+    except StoreError as error:
+        raise StoreError(
+            f"{error}; {place.dataset} of {place.day} is as it was, the person in it: run the same command again"
+        ) from error
 
 
 def _sweep(pipeline: Pipeline, chosen: Plan, listen: Listener) -> None:

@@ -349,8 +349,8 @@ def test_landing_interrupted_between_a_session_and_its_turns_is_completed(
     with monkeypatch.context() as patched:
         original = erasing.remove_from_landing
 
-        def only_sessions(landing: Path, hits: Any, on_file: Any) -> Any:
-            original(landing, {path: hit for path, hit in hits.items() if "voice_sessions" in path}, on_file)
+        def only_sessions(landing: Path, hits: Any, *rest: Any) -> Any:
+            original(landing, {path: hit for path, hit in hits.items() if "voice_sessions" in path}, *rest)
             raise KeyboardInterrupt
 
         patched.setattr(erasing, "remove_from_landing", only_sessions)

@@ -6,7 +6,8 @@ import gzip
 import json
 import os
 import re
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
 from voiceai_assets.automation.retention import LandedFile, limit, to_retire
 from voiceai_assets.checks.suites import all_suites
@@ -29,6 +31,7 @@ from voiceai_assets.lake.erasure import (
     find_in_lake,
     find_in_landing,
     forget_in_lake,
+    remove_from_landing,
     search,
     sessions_of,
 )
@@ -37,6 +40,7 @@ from voiceai_assets.lake.indexing import index_files, sha256_of
 from voiceai_assets.lake.mending import CannotMendError, copy_name, mend, remove, texts_of
 from voiceai_assets.lake.people import PEOPLE, session_fields
 from voiceai_assets.lake.refine import Refinery
+from voiceai_assets.lake.remote import STATE, Remote, StoreError
 from voiceai_assets.lake.texts import KEPT_CODES, KEPT_MEMBERS, documents, text_fields, without_texts
 from voiceai_assets.privacy.needles import Needles
 from voiceai_assets.privacy.pseudonyms import Pseudonymiser
@@ -48,7 +52,7 @@ NOBODY = Tombstones(KEY)
 DAY = "2026-08-01"
 
 
-def nothing(_path: str) -> None:
+def nothing(*_: object, **__: object) -> None:
     """Hears of a file and does nothing."""
 
 
@@ -482,6 +486,83 @@ def test_a_day_of_the_lake_can_be_made_to_forget_without_landing(tmp_path: Path,
     assert len(refused) == account.rows_quarantined
     assert find_in_lake(lake, marks, db) == {}
     assert forget_in_lake(LakeDay(lake, "turns", DAY), marks, db) == 0
+
+
+class Killed(BaseException):
+    """Nothing is done after it, as after ``kill -9`` or a power cut."""
+
+
+def refuses(fault: BaseException) -> Callable[..., None]:
+    def put_file(*_: object) -> None:
+        raise fault
+
+    return put_file
+
+
+@pytest.mark.parametrize("fault", [OSError("the store is full"), Killed()], ids=["refused", "killed"])
+def test_a_day_that_the_store_did_not_take_is_found_again_and_goes_there_at_the_second_try(
+    tmp_path: Path, db: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch, fault: BaseException
+) -> None:
+    """Of a frozen day the rows in the store are the only ones there are; a clean copy would say that all is done."""
+    lake, there = tmp_path / "lake", tmp_path / "store"
+    place, copy = LakeDay(lake, "turns", DAY), LakeDay(there, "turns", DAY)
+    land_people(tmp_path)
+    refined(tmp_path)
+    store = Remote(f"file://{there}", lake)
+    for path in copy.paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    store.push(place.paths)
+    marks = Tombstones.of(KEY, "U1303", ["theirs"])
+    with monkeypatch.context() as patched:
+        patched.setattr(LocalFileSystem, "put_file", refuses(fault))
+        if isinstance(fault, Killed):
+            patched.setattr(shutil, "rmtree", nothing)
+        with pytest.raises((StoreError, Killed)):
+            forget_in_lake(place, marks, db, store)
+    assert find_in_lake(lake, marks, db) == {place: 2}
+
+    assert forget_in_lake(place, marks, db, store) == 2
+    assert find_in_lake(there, marks, db) == find_in_lake(lake, marks, db) == {}
+    assert [path.read_bytes() for path in copy.paths] == [path.read_bytes() for path in place.paths]
+    assert place.read_account().rows_erased == 2
+
+
+@pytest.mark.parametrize("fault", [OSError("the store is full"), Killed()], ids=["refused", "killed"])
+@pytest.mark.parametrize("others", [["U1304"], []], ids=["rewritten", "deleted"])
+def test_a_landed_file_that_the_store_did_not_take_is_found_again(
+    tmp_path: Path,
+    db: duckdb.DuckDBPyConnection,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: BaseException,
+    others: list[str],
+) -> None:
+    there, landing, name = tmp_path / "store", tmp_path / "landing", f"canonical/{DAY}.jsonl"
+    written(there / name, lines(turn("a", "U1303"), *(turn("b", user) for user in others)))
+    store = Remote(f"file://{there}", landing)
+    store.pull()
+    marks = Tombstones.of(KEY, "U1303", [])
+
+    def removed() -> dict[str, str]:
+        return remove_from_landing(landing, find_in_landing(landing, marks, db, nothing), nothing, store)
+
+    with monkeypatch.context() as patched:
+        for change in ("put_file", "rm_file"):
+            patched.setattr(LocalFileSystem, change, refuses(fault))
+        if isinstance(fault, Killed):
+            patched.setattr(shutil, "rmtree", nothing)
+            with pytest.raises(Killed):
+                removed()
+        else:
+            assert list(removed()) == [name]
+    store.pull()
+    assert list(find_in_landing(landing, marks, db, nothing)) == [name]
+
+    assert removed() == {}
+    store.pull()
+    assert {path.name for path in landing.iterdir()} <= {"canonical", STATE}, "nothing is left lying"
+    for folder in (landing, there):
+        found = [path.read_bytes() for path in folder.rglob("*.jsonl")]
+        assert found == [lines(turn("b", user)) for user in others]
 
 
 # -- retention: texts --------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -41,6 +42,8 @@ from voiceai_assets.lake.reading import Block, UnreadableFileError, read_blocks
 from voiceai_assets.lake.reading.block import literal, trimmed
 from voiceai_assets.lake.reading.bytes import DamagedError, whole_lines
 from voiceai_assets.lake.refine import MEMORY_LIMIT
+from voiceai_assets.lake.remote import Remote
+from voiceai_assets.lake.storing import change_file, changed_day
 from voiceai_assets.lake.typing import columns_in
 from voiceai_assets.privacy.needles import Needles
 from voiceai_assets.privacy.tombstones import Tombstones
@@ -233,15 +236,20 @@ SELECT line, {trimmed(person)} AS person, unnest({sessions}) AS session, {nothin
 FROM items WHERE coalesce({table.where}, false) {unread}"""
 
 
-def remove_from_landing(landing: Path, found: Mapping[str, Hits], on_file: OnFile) -> dict[str, str]:
-    """Remove the records; path -> why not, for those files where it could not be done."""
+def remove_from_landing(
+    landing: Path, found: Mapping[str, Hits], on_file: OnFile, store: Remote | None
+) -> dict[str, str]:
+    """Remove the records, from the store that landing is a copy of as well; path -> why not, where it failed.
+
+    A file of which the store does not take the new content keeps the records here, too: there they are found again.
+    """
     failed: dict[str, str] = {}
     for path, hits in found.items():
         on_file(path)
         try:
             if stat_of(landing, path) != hits.stat:
                 raise CannotMendError(f"{path} changed meanwhile; run the command again")
-            remove(landing / path, hits.lines)
+            change_file(landing, path, store, partial(remove, lines=hits.lines))
         except (CannotMendError, OSError) as error:
             failed[path] = str(error)
     return failed
@@ -281,11 +289,16 @@ def _columns(contract: Contract) -> str:
     return ", ".join(f'"{f.name}"' for f in contract.fields)
 
 
-def forget_in_lake(place: LakeDay, tombstones: Tombstones, db: duckdb.DuckDBPyConnection) -> int:
+def forget_in_lake(
+    place: LakeDay, tombstones: Tombstones, db: duckdb.DuckDBPyConnection, store: Remote | None = None
+) -> int:
     """Rewrite a day of the lake without the rows of the forgotten; for days that landing no longer holds.
 
     The account moves them to quarantine as ``erased``, and the load gets another id, as if the files had been refined
     again. Returns how many rows went.
+
+    Raises:
+        StoreError: when the store does not take the day; the rows are here as they were, and are found again.
     """
     condition = _lake_condition(place, tombstones, db)
     if condition is None:
@@ -296,22 +309,23 @@ def forget_in_lake(place: LakeDay, tombstones: Tombstones, db: duckdb.DuckDBPyCo
     )
     counts: dict[str, int] = dict(db.execute("SELECT file, count(*) FROM gone GROUP BY 1").fetchall())
     load = _without(place.read_account(), counts)
-    rewrite(
-        db,
-        f"SELECT * EXCLUDE (file_row_number) REPLACE ('{load.load_id}' AS load_id) "
-        f"FROM {from_parquet(place.rows, with_row_number=True)} "
-        f"WHERE NOT coalesce({condition}, false) ORDER BY file_row_number",
-        place.rows,
-    )
-    rewrite(
-        db,
-        f"SELECT * REPLACE ('{load.load_id}' AS load_id) FROM {from_parquet(place.quarantine)} UNION ALL BY NAME "
-        f"SELECT file, line, {literal(ERASED)} AS reason, {literal(ERASED_MESSAGE)} AS message, "
-        f"CAST(NULL AS VARCHAR) AS raw_text, DATE '{place.day}' AS day, '{load.load_id}' AS load_id FROM gone "
-        "ORDER BY file, line",
-        place.quarantine,
-    )
-    write_account(place, load)
+    with changed_day(place, store) as changed:
+        rewrite(
+            db,
+            f"SELECT * EXCLUDE (file_row_number) REPLACE ('{load.load_id}' AS load_id) "
+            f"FROM {from_parquet(place.rows, with_row_number=True)} "
+            f"WHERE NOT coalesce({condition}, false) ORDER BY file_row_number",
+            changed.rows,
+        )
+        rewrite(
+            db,
+            f"SELECT * REPLACE ('{load.load_id}' AS load_id) FROM {from_parquet(place.quarantine)} UNION ALL BY NAME "
+            f"SELECT file, line, {literal(ERASED)} AS reason, {literal(ERASED_MESSAGE)} AS message, "
+            f"CAST(NULL AS VARCHAR) AS raw_text, DATE '{place.day}' AS day, '{load.load_id}' AS load_id FROM gone "
+            "ORDER BY file, line",
+            changed.quarantine,
+        )
+        write_account(changed, load)
     return sum(counts.values())
 
 

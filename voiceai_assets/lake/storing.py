@@ -9,9 +9,12 @@ not: the object has not changed, so no pull brings it again, and whoever looks a
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
+from voiceai_assets.lake.account import LakeDay
 from voiceai_assets.lake.remote import Remote
 
 #: Folder in the local copy where files lie until the store has them; hidden, so nobody reads or pushes it.
@@ -47,3 +50,34 @@ def change_file(folder: Path, name: str, store: Remote | None, change: Callable[
             (folder / name).unlink(missing_ok=True)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
+
+
+@contextmanager
+def changed_day(place: LakeDay, store: Remote | None) -> Iterator[LakeDay]:
+    """A place to write a whole day of the lake to, which takes the place of the old one at the end of the block.
+
+    Raises:
+        StoreError: when the store refuses; the day is here as it was then. The store may have some of its new files,
+            and gets all of them when the day is changed again.
+    """
+    stage = replace(place, root=place.root / _STAGE)
+    _discard(stage)
+    for folder in _folders(stage):
+        folder.mkdir(parents=True)
+    try:
+        yield stage
+        if store:
+            Remote(store.url, stage.root).push(stage.paths)
+        for new, old in zip(stage.paths, place.paths, strict=True):
+            new.replace(old)
+    finally:
+        _discard(stage)
+
+
+def _discard(stage: LakeDay) -> None:
+    for folder in _folders(stage):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _folders(place: LakeDay) -> tuple[Path, Path]:
+    return place.rows.parent, place.quarantine.parent
