@@ -33,6 +33,7 @@ from voiceai_assets.lake.erasure import (
     sessions_of,
 )
 from voiceai_assets.lake.remote import StoreError
+from voiceai_assets.lake.storing import complete_days, half_days
 from voiceai_assets.partitions import first_day, today
 from voiceai_assets.pipeline import Pipeline
 from voiceai_assets.privacy.needles import Needles
@@ -62,6 +63,7 @@ class Plan:
         frozen: days of the lake among them whose landed files were retired.
         days: loaded days that will be run again.
         stored: pseudonyms and sessions that stand in tables.
+        halves: days of the lake that an erasure which was killed left half done; they are completed.
     """
 
     identifier: str
@@ -76,11 +78,12 @@ class Plan:
     frozen: frozenset[LakeDay]
     days: tuple[str, ...]
     stored: tuple[frozenset[str], frozenset[str]]
+    halves: tuple[LakeDay, ...]
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing is left to do but to look."""
-        return not (self.is_new or self.landing or self.lake or self.days or any(self.stored))
+        return not (self.is_new or self.landing or self.lake or self.days or any(self.stored) or self.halves)
 
     @property
     def records(self) -> dict[str, int]:
@@ -165,6 +168,7 @@ def _plan(pipeline: Pipeline, pseudonymise: Pseudonymiser, identifier: str, list
         frozen=frozenset(place for place in lake if place.day in frozen),
         days=tuple(sorted(_runnable(pipeline, touched))),
         stored=(frozenset(pseudonyms), frozenset(sessions)),
+        halves=tuple(half_days(settings.lake)),
     )
 
 
@@ -189,6 +193,7 @@ def _carry_out(pipeline: Pipeline, chosen: Plan, listen: Listener) -> Report:
     _clean_texts(pipeline, needles, listen)
     delete_copies(settings.home / "replaced", needles)
     failed = _clean_landing(pipeline, chosen, listen)
+    complete_days(settings.lake)  # before any is changed again: the next account is made from the one before
     with connected(settings.lake / ".spill") as db:
         for place in chosen.frozen:
             listen("lake", f"{place.dataset} {place.day}")

@@ -29,6 +29,7 @@ from voiceai_assets.lake.indexing import sha256_of
 from voiceai_assets.lake.mending import mend
 from voiceai_assets.privacy.pseudonyms import load_pseudonymiser
 from voiceai_assets.runs import run_days
+from voiceai_assets.warehouse.copy import HalfWrittenError
 
 WHO = "U1303-erase"
 #: Sessions of the person, as the sources name them.
@@ -556,6 +557,34 @@ def test_a_person_is_forgotten_in_a_day_whose_files_were_retired(world: World) -
         "select rows_in, rows_loaded, rows_erased from governance.load_files where file like '%%a-%%'"
     )
     assert account == [{"rows_in": 3, "rows_loaded": 0, "rows_erased": 3}]
+
+
+def test_a_retired_day_in_which_an_erasure_was_killed_is_completed_by_the_next(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, _ = landed_days(world)
+    with_limits(world, keep_landing_days=KEPT)
+    assert retain(world)[0] == 0
+    before = [row for row in figures(world) if row["session_id"] != "old-1"]
+    place, original = LakeDay(world.settings.lake, "turns", old), Path.replace
+
+    def killed(path: Path, target: Path) -> Path:
+        if target == place.account:
+            raise KeyboardInterrupt
+        return original(path, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            erase(world)
+    with pytest.raises(HalfWrittenError, match="if an erasure was killed, erase again"):
+        world.pipeline.load(old)
+    status, words = erase(world)
+    assert status == 0, words
+    assert found(world, [WHO, load_pseudonymiser(world.settings)(WHO), "old-1"]) == {}
+    assert figures(world) == before
+    assert world.status(old).startswith("certified")
+    assert world.query("select sum(rows_erased)::int as n from governance.load_files") == [{"n": 3}]
 
 
 def test_old_texts_go_from_lake_and_raw_and_no_figure_changes(world: World) -> None:

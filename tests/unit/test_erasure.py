@@ -23,7 +23,7 @@ from voiceai_assets.automation.retention import LandedFile, limit, to_retire
 from voiceai_assets.checks.suites import all_suites
 from voiceai_assets.contracts import DATASETS
 from voiceai_assets.lake import mending
-from voiceai_assets.lake.account import DayLoad, LakeDay, with_erasures
+from voiceai_assets.lake.account import DayLoad, LakeDay, are_rows_of, with_erasures
 from voiceai_assets.lake.erasure import (
     Claim,
     claims_in_landing,
@@ -41,6 +41,7 @@ from voiceai_assets.lake.mending import CannotMendError, copy_name, mend, remove
 from voiceai_assets.lake.people import PEOPLE, session_fields
 from voiceai_assets.lake.refine import Refinery
 from voiceai_assets.lake.remote import STATE, Remote, StoreError
+from voiceai_assets.lake.storing import complete_days, half_days
 from voiceai_assets.lake.texts import KEPT_CODES, KEPT_MEMBERS, documents, text_fields, without_texts
 from voiceai_assets.privacy.needles import Needles
 from voiceai_assets.privacy.pseudonyms import Pseudonymiser
@@ -525,6 +526,68 @@ def test_a_day_that_the_store_did_not_take_is_found_again_and_goes_there_at_the_
     assert find_in_lake(there, marks, db) == find_in_lake(lake, marks, db) == {}
     assert [path.read_bytes() for path in copy.paths] == [path.read_bytes() for path in place.paths]
     assert place.read_account().rows_erased == 2
+
+
+def killed_before(monkeypatch: pytest.MonkeyPatch, target: Path) -> None:
+    """The process goes before anything is put in the place of this file."""
+    original = Path.replace
+
+    def replaces(self: Path, goal: Path) -> Path:
+        if goal == target:
+            raise Killed
+        return original(self, goal)
+
+    monkeypatch.setattr(Path, "replace", replaces)
+
+
+@pytest.mark.parametrize("reached", ["rows", "quarantine", "account"])
+@pytest.mark.parametrize("everybody", [False, True])
+def test_a_day_is_completed_when_an_erasure_was_killed_between_its_files(
+    tmp_path: Path, db: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch, reached: str, *, everybody: bool
+) -> None:
+    """A frozen day is never refined again, and in its new rows nobody is found for whom it would be changed again."""
+    path = land_people(tmp_path)
+    if everybody:
+        written(path, lines(turn("theirs", "U1303")))
+    refined(tmp_path)
+    marks, place = Tombstones.of(KEY, "U1303", ["theirs"]), LakeDay(tmp_path / "lake", "turns", DAY)
+    with monkeypatch.context() as patched:
+        killed_before(patched, getattr(place, reached))
+        with pytest.raises(Killed):
+            forget_in_lake(place, marks, db)
+    is_half = reached != "rows"
+    assert are_rows_of(place.read_account(), place.rows) is not is_half
+    assert half_days(place.root) == [place] * is_half
+
+    complete_days(place.root)
+    assert half_days(place.root) == []
+    assert not (place.root / ".changing").exists()
+    assert forget_in_lake(place, marks, db) == (0 if is_half else 2 - everybody)
+    load = place.read_account()
+    assert are_rows_of(load, place.rows)
+    assert load.rows_erased == 2 - everybody
+    assert load.rows_in == load.rows_loaded + load.rows_quarantined + load.rows_duplicate
+    rows, refused = stored(tmp_path)
+    assert {row["load_id"] for row in [*rows, *refused]} == {load.load_id}
+    assert len(refused) == load.rows_quarantined
+
+
+def test_a_day_that_was_made_again_since_is_not_completed(
+    tmp_path: Path, db: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    land_people(tmp_path)
+    refined(tmp_path)
+    place = LakeDay(tmp_path / "lake", "turns", DAY)
+    with monkeypatch.context() as patched:
+        killed_before(patched, place.account)
+        with pytest.raises(Killed):
+            forget_in_lake(place, Tombstones.of(KEY, "U1303", ["theirs"]), db)
+    written(tmp_path / "landing" / "canonical" / "more.jsonl", lines(turn("more", "U1306")))
+    load = refined(tmp_path)
+    complete_days(place.root)
+    assert place.read_account() == load
+    assert are_rows_of(load, place.rows)
+    assert not (place.root / ".changing").exists()
 
 
 @pytest.mark.parametrize("fault", [OSError("the store is full"), Killed()], ids=["refused", "killed"])

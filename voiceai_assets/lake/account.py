@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import pyarrow.parquet as pq
+
 from voiceai_assets.lake.indexing import IndexedFile
 
 
@@ -135,6 +137,15 @@ def count_again(dataset: str, day: str, inputs: Sequence[IndexedFile], files: Se
                 f"{known.path}: {counted:,} records of {dataset} were counted for {day} and {booked.rows_in:,} were "
                 "read; `touch` the file, so that it is counted again, and run the day again"
             )
+
+
+def are_rows_of(load: DayLoad, rows: Path) -> bool:
+    """Whether rows of the lake are those that an account speaks of."""
+    footer = pq.read_metadata(rows)
+    column = footer.schema.names.index("load_id")
+    statistics = [footer.row_group(n).column(column).statistics for n in range(footer.num_row_groups)]
+    load_ids = {load_id for found in statistics if found for load_id in (found.min, found.max)}
+    return not load_ids - {load.load_id} and footer.num_rows == load.rows_loaded
 
 
 def write_account(place: LakeDay, load: DayLoad) -> None:

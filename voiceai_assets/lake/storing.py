@@ -1,6 +1,6 @@
-"""Changes that an object store has before its local copy has them.
+"""Changes that an object store has before its local copy has them, and that are whole or can be completed.
 
-Belongs here: the order of the two. Does not belong here: the store (``remote``), what is changed.
+Belongs here: the order of things. Does not belong here: the store (``remote``), what is changed.
 
 In the other order a push that fails, or a kill before it, leaves a local file that looks done beside an object that is
 not: the object has not changed, so no pull brings it again, and whoever looks at the local copy finds nothing to do.
@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from voiceai_assets.lake.account import LakeDay
+from voiceai_assets.contracts import DATASETS
+from voiceai_assets.lake.account import LakeDay, are_rows_of
 from voiceai_assets.lake.remote import Remote
 
 #: Folder in the local copy where files lie until the store has them; hidden, so nobody reads or pushes it.
@@ -56,6 +57,8 @@ def change_file(folder: Path, name: str, store: Remote | None, change: Callable[
 def changed_day(place: LakeDay, store: Remote | None) -> Iterator[LakeDay]:
     """A place to write a whole day of the lake to, which takes the place of the old one at the end of the block.
 
+    Whoever is killed between its files leaves half a day, and the rest of it for :func:`complete_days`.
+
     Raises:
         StoreError: when the store refuses; the day is here as it was then. The store may have some of its new files,
             and gets all of them when the day is changed again.
@@ -68,10 +71,46 @@ def changed_day(place: LakeDay, store: Remote | None) -> Iterator[LakeDay]:
         yield stage
         if store:
             Remote(store.url, stage.root).push(stage.paths)
-        for new, old in zip(stage.paths, place.paths, strict=True):
-            new.replace(old)
-    finally:
+    except BaseException:
         _discard(stage)
+        raise
+    _move(stage, place)
+
+
+def half_days(lake: Path) -> list[LakeDay]:
+    """Days of which the rows are new and the rest is not: whoever changed them was killed between their files.
+
+    A day whose rows are of another load was made again since, and owes nobody anything.
+    """
+    begun = [stage for stage in _staged(lake) if not stage.rows.exists()]
+    pairs = [(stage, replace(stage, root=lake)) for stage in begun]
+    return [place for stage, place in pairs if place.rows.exists() and are_rows_of(stage.read_account(), place.rows)]
+
+
+def complete_days(lake: Path) -> None:
+    """Bring the other files of half days after their rows; what others made, who were killed earlier, goes.
+
+    Nothing else could: of new rows nobody can tell which records went, and the old ones are no more.
+    """
+    for place in half_days(lake):
+        _move(replace(place, root=lake / _STAGE), place)
+    shutil.rmtree(lake / _STAGE, ignore_errors=True)
+
+
+def _staged(lake: Path) -> Iterator[LakeDay]:
+    root = lake / _STAGE
+    for dataset in DATASETS:
+        for folder in sorted((root / dataset).glob("date=*")):
+            stage = LakeDay(root, dataset, folder.name.removeprefix("date="))
+            if stage.account.exists():
+                yield stage
+
+
+def _move(stage: LakeDay, place: LakeDay) -> None:
+    for new, old in zip(stage.paths, place.paths, strict=True):  # the rows first, the account last
+        if new.exists():
+            new.replace(old)
+    _discard(stage)
 
 
 def _discard(stage: LakeDay) -> None:

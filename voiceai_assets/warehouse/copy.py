@@ -30,7 +30,7 @@ from psycopg import sql
 from voiceai_assets.contracts import DATASETS
 from voiceai_assets.contracts.fields import Contract
 from voiceai_assets.contracts.turns import TURNS
-from voiceai_assets.lake.account import DayLoad, LakeDay
+from voiceai_assets.lake.account import DayLoad, LakeDay, are_rows_of
 from voiceai_assets.lake.ahead import one_ahead
 from voiceai_assets.lake.indexing import sha256_of
 from voiceai_assets.lake.parquet import from_parquet
@@ -112,14 +112,10 @@ def copy_quarantine(connection: psycopg.Connection[Any], place: LakeDay, table: 
 
 def _refuse_half_a_day(place: LakeDay, load: DayLoad) -> None:
     """Rows under an account of other rows would be certified by checks that never saw them."""
-    footer = pq.read_metadata(place.rows)
-    column = footer.schema.names.index("load_id")
-    statistics = [footer.row_group(n).column(column).statistics for n in range(footer.num_row_groups)]
-    load_ids = {load_id for found in statistics if found for load_id in (found.min, found.max)}
-    if load_ids - {load.load_id} or footer.num_rows != load.rows_loaded:
+    if not are_rows_of(load, place.rows):
         raise HalfWrittenError(
             f"{place.rows} and its account are not of one run (killed while it wrote, or still writing); "
-            f"run {load.day} again"
+            f"run {load.day} again; if an erasure was killed, erase again"
         )
 
 
