@@ -29,7 +29,7 @@ from voiceai_assets.lake.account import DayLoad, LakeDay, with_erasures
 from voiceai_assets.lake.inbox import Refresh, files_by_day, input_fingerprint, refresh
 from voiceai_assets.lake.indexing import IndexedFile
 from voiceai_assets.lake.refine import Refinery
-from voiceai_assets.lake.remote import Remote, forget_unplaced
+from voiceai_assets.lake.remote import Remote, forget_left_out
 from voiceai_assets.partitions import today
 from voiceai_assets.privacy.pseudonyms import Pseudonymiser, load_pseudonymiser
 from voiceai_assets.rotation import assert_key_of, held_key
@@ -98,7 +98,7 @@ class Pipeline:
         if store := self.landing_store:
             store.pull()
         else:
-            forget_unplaced(self.settings.landing)
+            forget_left_out(self.settings.landing)
         with self.warehouse.connect() as connection:
             known = ledger.known_files(connection)
         found = refresh(

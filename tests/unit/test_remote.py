@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import socket
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import fsspec
 import pytest
 from moto.server import ThreadedMotoServer
 
 from voiceai_assets.lake import inbox
-from voiceai_assets.lake.remote import Remote, StoreError, forget_unplaced
+from voiceai_assets.lake import remote as remote_module
+from voiceai_assets.lake.remote import Remote, StoreError, forget_left_out
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +149,7 @@ def test_an_object_that_cannot_be_a_file_is_left_out_and_named(store: Any, tmp_p
     with pytest.raises(OSError, match="rename it"):  # who looks for somebody's records must not miss any
         list(inbox.scan(local))
 
-    forget_unplaced(local)  # landing lies on no store any more
+    forget_left_out(local)  # landing lies on no store any more
     assert inbox.left_aside(local) == []
     assert len(list(inbox.scan(local))) == 2
     remote.pull()
@@ -186,6 +189,145 @@ def test_an_object_whose_place_a_local_folder_takes_is_left_out_and_named(store:
     Remote(f"s3://{store[1]}/landing", local).pull()
     assert _landed(local) == ["a.jsonl/mine.jsonl", "b", "c.jsonl"]
     assert [said.split(":")[0] for said in inbox.left_aside(local)] == ["a.jsonl", "b/b.jsonl"]
+
+
+# -- objects that may not be read, and pulls that end before their end -------------------------------------------------
+
+
+class _Failing(Remote):
+    """A store that gives some objects to nobody."""
+
+    failures: ClassVar[dict[str, Exception]] = {}
+
+    @cached_property
+    def _opened(self) -> tuple[Any, str]:
+        files, root = super()._opened
+        for method in ("get_file", "cat_file"):
+            setattr(files, method, self._unless_it_fails(getattr(files, method)))
+        return files, root
+
+    def _unless_it_fails(self, method: Any) -> Any:
+        def of(path: str, *args: Any, **kwargs: Any) -> Any:
+            for end, error in self.failures.items():
+                if path.endswith(end):
+                    raise error
+            return method(path, *args, **kwargs)
+
+        return of
+
+
+DENIED = PermissionError("Access Denied")
+NO_KEY = OSError(errno.EIO, "arn:aws:kms:key/1 is disabled.")
+
+
+def _failing(store: Any, local: Path, **failures: Exception) -> Remote:
+    remote = _Failing(f"s3://{store[1]}/landing", local)
+    remote.failures.clear()
+    remote.failures.update(failures)
+    return remote
+
+
+@pytest.mark.parametrize("error", [DENIED, NO_KEY])
+def test_an_object_that_may_not_be_read_holds_up_no_other_and_is_named(
+    store: Any, tmp_path: Path, error: Exception
+) -> None:
+    local = tmp_path / "landing"
+    objects = {"canonical/a.jsonl": b"a", "canonical/b 0788123456.jsonl": b"b", "canonical/c.jsonl": b"c"}
+    _put(store, **objects)
+    for _ in range(2):
+        _failing(store, local, **{"b 0788123456.jsonl": error}).pull()
+        assert _landed(local) == ["canonical/a.jsonl", "canonical/c.jsonl"]
+        [said] = inbox.left_aside(local)
+        assert said.startswith("canonical/b [PHONE].jsonl: an object that its store does not let us read (")
+        assert str(error) in said
+        assert said.endswith("restore it from its archive, or delete it")
+        with pytest.raises(OSError, match="does not let us read"):  # who looks for somebody must not miss any
+            list(inbox.scan(local))
+    assert said in inbox.refresh(local, {}, timezone="UTC", quiet_seconds=0).problems()
+    mine = local / "canonical/b 0788123456.jsonl"
+    mine.write_bytes(b"mine")
+    with pytest.raises(StoreError, match="not replaced"):
+        _failing(store, local).push([mine])
+    mine.unlink()
+
+    _failing(store, local).pull()
+    assert _landed(local) == sorted(objects)
+    assert not inbox.listed(local)[1].refused
+
+
+def test_what_was_read_of_an_object_before_stays_until_it_goes(store: Any, tmp_path: Path) -> None:
+    local = tmp_path / "landing"
+    _put(store, **{"canonical/a.jsonl": b"a", "canonical/b.jsonl": b"b"})
+    _failing(store, local).pull()
+    known = {file.path: file for file in inbox.refresh(local, {}, timezone="UTC", quiet_seconds=0).fresh}
+    _put(store, **{"canonical/b.jsonl": b"another b"})
+    for _ in range(2):
+        _failing(store, local, **{"b.jsonl": DENIED}).pull()
+        assert (local / "canonical/b.jsonl").read_bytes() == b"b"
+        assert len(inbox.left_aside(local)) == 1
+        found = inbox.refresh(local, known, timezone="UTC", quiet_seconds=0)
+        assert (found.fresh, found.gone) == ([], [])
+    forget_left_out(local)  # landing lies on no store any more
+    assert inbox.left_aside(local) == []
+
+    store[0].call_s3("delete_object", Bucket=store[1], Key="landing/canonical/b.jsonl")
+    _failing(store, local).pull()
+    assert _landed(local) == ["canonical/a.jsonl"]
+    assert inbox.left_aside(local) == []
+
+
+@pytest.mark.parametrize(
+    "failures",
+    [
+        {".jsonl": ConnectionError("nobody there")},
+        {".jsonl": DENIED},
+        {"b.jsonl": OSError(errno.ENOSPC, "No space left on device")},
+    ],
+    ids=["down", "all refused", "full disk"],
+)
+def test_what_is_no_single_objects_fault_ends_the_pull(
+    store: Any, tmp_path: Path, failures: dict[str, Exception]
+) -> None:
+    _put(store, **{"a.jsonl": b"a", "b.jsonl": b"b"})
+    with pytest.raises(StoreError, match=f"s3://{store[1]}/landing: .*{next(iter(failures.values())).args[-1]}"):
+        _failing(store, tmp_path / "landing", **failures).pull()
+
+
+def test_what_an_interrupted_pull_had_fetched_is_not_fetched_again_and_goes_with_its_object(
+    store: Any, tmp_path: Path
+) -> None:
+    local = tmp_path / "landing"
+    _put(store, **{"a.jsonl": b"a", "b.jsonl": b"b", "c.jsonl": b"c"})
+    with pytest.raises(StoreError):
+        _failing(store, local, **{"c.jsonl": OSError(errno.ENOSPC, "full")}).pull()
+    assert _landed(local) == ["a.jsonl", "b.jsonl"]
+    before = (local / "a.jsonl").stat().st_ino
+    store[0].call_s3("delete_object", Bucket=store[1], Key="landing/b.jsonl")
+    _failing(store, local).pull()
+    assert _landed(local) == ["a.jsonl", "c.jsonl"]
+    assert (local / "a.jsonl").stat().st_ino == before, "it was here"
+
+
+def test_what_a_killed_pull_had_fetched_goes_with_its_object(
+    store: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local = tmp_path / "landing"
+    _put(store, **{"a.jsonl": b"a", "b.jsonl": b"b"})
+    wrote = remote_module._remember
+    written: list[Any] = []
+
+    def only_once(folder: Path, tags: Any) -> None:
+        written.append(tags)
+        if len(written) == 1:
+            wrote(folder, tags)
+
+    with monkeypatch.context() as killed:  # a killed process says nothing at its end
+        killed.setattr(remote_module, "_remember", only_once)
+        _failing(store, local).pull()
+    assert _landed(local) == ["a.jsonl", "b.jsonl"]
+    store[0].call_s3("delete_object", Bucket=store[1], Key="landing/b.jsonl")
+    _failing(store, local).pull()
+    assert _landed(local) == ["a.jsonl"]
 
 
 def test_a_store_that_cannot_be_reached_says_its_address(store: Any, tmp_path: Path, monkeypatch: Any) -> None:

@@ -13,7 +13,7 @@ import json
 import os
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from voiceai_assets.adapters import adapter_for, tables_for
@@ -23,7 +23,7 @@ from voiceai_assets.lake import reading
 from voiceai_assets.lake.companions import Companions
 from voiceai_assets.lake.indexing import FileStat, IndexedFile, home_day, index_files, reader_of
 from voiceai_assets.lake.naming import is_personal, personal_name, without_persons
-from voiceai_assets.lake.remote import LONGEST_NAME, unplaced
+from voiceai_assets.lake.remote import LONGEST_NAME, refused, unplaced
 from voiceai_assets.privacy import redaction
 from voiceai_assets.settings import SettingsError
 
@@ -47,10 +47,12 @@ def scan(landing: Path, closed: list[str] | None = None, links: list[str] | None
 
     Raises:
         OSError: for such a file or folder where there is no such list: what must see everything must not miss it. For
-            an object of landing's store that cannot be a file, too.
+            an object of landing's store that cannot be a file or may not be read, too.
     """
     if closed is None and (missing := unplaced(landing)):
         raise OSError(errno.EEXIST, cannot_be_a_file(without_persons(missing[0])))
+    if closed is None and (withheld := refused(landing)):
+        raise OSError(errno.EACCES, object_may_not_be_read(*next(iter(withheld.items()))))
     stack = [landing]
     while stack:
         for entry in _entries(stack.pop(), landing, closed):
@@ -96,6 +98,8 @@ class Aside:
         closed: files and folders that nobody lets us read, or that have a name which nobody can write down.
         personal: files with somebody's number or address in their name.
         unplaced: objects of landing's store that cannot be files here.
+        refused: objects of landing's store that it does not let us read, with its words; what was read of one before
+            stays in landing.
         links: links and the like, which nobody follows.
     """
 
@@ -103,6 +107,7 @@ class Aside:
     personal: Sequence[str] = ()
     unplaced: Sequence[str] = ()
     links: Sequence[str] = ()
+    refused: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def said(self) -> list[str]:
@@ -113,7 +118,8 @@ class Aside:
             (cannot_be_a_file, self.unplaced),
             (lambda name: f"{name}: a link or the like, which is not followed; put the file itself here", self.links),
         )
-        return sorted({words(without_persons(name)) for words, names in kinds for name in names})
+        said = {words(without_persons(name)) for words, names in kinds for name in names}
+        return sorted(said.union(itertools.starmap(object_may_not_be_read, self.refused.items())))
 
 
 def listed(landing: Path) -> tuple[dict[str, FileStat], Aside]:
@@ -125,7 +131,7 @@ def listed(landing: Path) -> tuple[dict[str, FileStat], Aside]:
     closed += [path for path in found if not _may_read(landing / path)]
     aside = {*closed, *personal}
     present = {path: stat for path, stat in found.items() if path not in aside}
-    return present, Aside(closed, personal, unplaced(landing), links)
+    return present, Aside(closed, personal, unplaced(landing), links, refused(landing))
 
 
 def left_aside(landing: Path) -> list[str]:
@@ -213,7 +219,7 @@ def refresh(
         stat for stat in sorted(present.values()) if _is_news(stat, known, companions.of(stat.path), present, timezone)
     ]
     new.sort(key=lambda stat: is_list(stat.path))  # lists last: their day is that of the files beside them
-    unreadable = {*closed, *aside.personal}
+    unreadable = {*closed, *aside.personal, *aside.refused}
     quiet = [
         stat for stat in new if stat.is_quiet(now, quiet_seconds) and unreadable.isdisjoint(companions.of(stat.path))
     ]
@@ -314,6 +320,14 @@ def cannot_be_a_file(name: str) -> str:
     return (
         f"{name}: an object that cannot be a file here: others have its name as their folder, or a part of the name is "
         f"empty, dots alone or longer than {LONGEST_NAME} bytes; rename it"
+    )
+
+
+def object_may_not_be_read(name: str, why: str) -> str:
+    """What to say of an object that landing's store lists and does not let us read, and what to do; nobody is named."""
+    return (
+        f"{without_persons(name)}: an object that its store does not let us read ({without_persons(why)}); let the "
+        "platform's credentials read and decrypt it, restore it from its archive, or delete it"
     )
 
 

@@ -8,6 +8,7 @@ variables (``AWS_ACCESS_KEY_ID``, ``AWS_ENDPOINT_URL``, ...), never from ours.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -25,6 +26,16 @@ STATE = ".remote.json"
 LONGEST_NAME = 255
 #: What stands in the way of a file that a local folder, or a file where it needs a folder, has the name of.
 _IN_THE_WAY = (FileExistsError, IsADirectoryError, NotADirectoryError)
+#: What the local disk says when it is full and the like; no object is to blame.
+_OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EMFILE, errno.ENFILE}
+#: In the state, instead of a tag: a local file may be there, or what is to become one.
+_COMING = "coming"
+#: In the state, before the tag of the local copy, if there is one, and the store's words in a second line.
+_REFUSED = "refused:"
+#: Objects that are fetched before the state is written again: so many come twice after a killed process, at most.
+_REMEMBER_EVERY = 100
+#: Other objects that are asked for a byte where one fails in a way that may be the store's own.
+_WITNESSES = 3
 
 
 class StoreError(OSError):
@@ -42,7 +53,9 @@ class Remote:
         """Bring the local copy in step: new and changed objects arrive, those that vanished from the store go.
 
         Local files that never came from the store, or went to it, are left alone. A file appears whole or not at all.
-        An object that cannot be a local file is left out, and remembered for :func:`unplaced`.
+        An object that cannot be a local file is left out, and remembered for :func:`unplaced`; so is one that the store
+        lists and does not let us read, for :func:`refused`: what was read of it before stays. Whatever ends a pull,
+        what it fetched is remembered: it is not fetched again, and goes when its object does.
 
         Raises:
             StoreError: when the store cannot be listed or read.
@@ -51,23 +64,43 @@ class Remote:
         try:
             listed = {name: info for name, info in self._listed().items() if _is_file(name, info)}
             placed = _placed(listed)
-            for name in (name for name, tag in known.items() if tag and name not in placed):
+            for name in (name for name, tag in known.items() if _copy_of(tag) and name not in placed):
                 self._remove(name)  # first: a folder may take the name of a file that went, and a file a folder's
-            tags = {name: self._bring(name, listed[name], known) if name in placed else None for name in listed}
+            self._fetch({name: listed[name] for name in listed if name in placed}, listed, known)
         except Exception as error:  # fsspec lets every store raise errors of its own
             raise StoreError(f"{self.url}: {error}") from error
-        _remember(self.local, tags)
+
+    def _fetch(
+        self, wanted: Mapping[str, Mapping[str, Any]], listed: Iterable[str], known: Mapping[str, str | None]
+    ) -> None:
+        """Download what is new of the objects that can be files, and remember how each of the listed ones stands."""
+        new = [name for name, info in wanted.items() if known.get(name) != _tag(info) or not self._has(name)]
+        # a process that is killed says nothing more: what it is about to fetch is named before
+        tags = {name: (known.get(name) or _COMING) if name in wanted else None for name in listed}
+        if new:
+            _remember(self.local, tags)
+        try:
+            for count, name in enumerate(new, start=1):
+                tags[name] = self._bring(name, wanted, known.get(name))
+                if count % _REMEMBER_EVERY == 0:
+                    _remember(self.local, tags)
+            if len(wanted) > 1 and all(_is_refused(tags[name]) and not self._has(name) for name in wanted):
+                raise PermissionError(_why(tags[new[0]]))  # of all objects none may be read: it is not the objects
+        finally:
+            _remember(self.local, tags)
 
     def push(self, paths: Iterable[Path]) -> None:
         """Write local files to the store; a path that no longer exists is removed from it.
 
         Raises:
-            StoreError: when the store refuses.
+            StoreError: when the store refuses; also for an object that we may not read, which would be replaced unseen.
         """
         known = _state(self.local)
         try:
             for path in paths:
                 name = path.relative_to(self.local).as_posix()
+                if _is_refused(known.get(name)) and self._files.exists(self._place(name)):
+                    raise PermissionError(f"{name} is there and may not be read ({_why(known[name])}); not replaced")
                 if path.exists():
                     self._files.put_file(str(path), self._place(name))
                     known[name] = _tag(self._files.info(self._place(name)))
@@ -76,7 +109,8 @@ class Remote:
                     known.pop(name, None)
         except Exception as error:  # as above
             raise StoreError(f"{self.url}: {error}") from error
-        _remember(self.local, known)
+        finally:
+            _remember(self.local, known)
 
     def fetch(self, paths: Iterable[Path]) -> None:
         """Download single files that the store has and the local copy has not.
@@ -111,19 +145,32 @@ class Remote:
         found = self._files.find(root, detail=True)
         return {path[len(root) + 1 :]: info for path, info in found.items()}
 
-    def _bring(self, name: str, info: Mapping[str, Any], known: Mapping[str, str | None]) -> str | None:
-        """Download what is new; the object's tag, or None where something else lies in its place."""
-        if known.get(name) == _tag(info) and (self.local / name).is_file():
-            return _tag(info)
+    def _bring(self, name: str, wanted: Mapping[str, Mapping[str, Any]], before: str | None) -> str | None:
+        """Download an object; its tag, that it is refused, or None where something else lies in its place."""
         try:
-            self._download(name, info)
+            self._download(name, wanted[name])
         except _IN_THE_WAY:
             return None
-        return _tag(info)
+        except _RefusedError as refusal:
+            if not refusal.is_of_object and not self._serves(other for other in wanted.items() if other[0] != name):
+                raise
+            return f"{_REFUSED}{_copy_of(before) or ''}\n{refusal}"
+        return _tag(wanted[name])
+
+    def _serves(self, others: Iterable[tuple[str, Mapping[str, Any]]]) -> bool:
+        """Whether the store gives a byte of another object: of the latest, because old ones may be in an archive."""
+        latest = sorted(others, key=lambda other: _changed_at(other[1]) or 0, reverse=True)
+        for name in [name for name, info in latest if info.get("size")][:_WITNESSES]:
+            with contextlib.suppress(Exception):  # as above; whatever it is, this object is no witness
+                return bool(self._files.cat_file(self._place(name), start=0, end=1))
+        return False
+
+    def _has(self, name: str) -> bool:
+        return (self.local / name).is_file()
 
     def _remove(self, name: str) -> None:
         path = self.local / name
-        if path.is_file():
+        if self._has(name):
             path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # not empty
             for folder in path.relative_to(self.local).parents[:-1]:
@@ -135,7 +182,13 @@ class Remote:
         # not the name itself, which may be as long as a name can be
         draft = target.with_name(f".{hashlib.sha256(name.encode()).hexdigest()[:16]}.{os.getpid()}")
         try:
-            self._files.get_file(self._place(name), str(draft))
+            draft.touch()  # a folder that we may not write to is not the object's fault
+            try:
+                self._files.get_file(self._place(name), str(draft))
+            except Exception as error:  # as above
+                if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _OF_THE_DISK):
+                    raise
+                raise _RefusedError(error) from error
             if (stamp := _changed_at(info)) is not None:
                 os.utime(draft, (stamp, stamp))
             draft.replace(target)
@@ -143,15 +196,44 @@ class Remote:
             draft.unlink(missing_ok=True)
 
 
+class _RefusedError(OSError):
+    """The store does not give an object. Its words are those of the store, in one line."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(" ".join(str(error).split())[:200] or type(error).__name__)
+        self.is_of_object = isinstance(error, PermissionError)  # what else there is may be the store's own trouble
+
+
 def unplaced(local: Path) -> list[str]:
     """Objects that the last pull left out of a local copy, because no local file can be what they are."""
     return [name for name, tag in _state(local).items() if tag is None]
 
 
-def forget_unplaced(local: Path) -> None:
+def refused(local: Path) -> dict[str, str]:
+    """Objects that the last pull could not read, with the store's words; what was read of them before is kept."""
+    return {name: _why(tag) for name, tag in _state(local).items() if _is_refused(tag)}
+
+
+def forget_left_out(local: Path) -> None:
     """A folder that is no store's copy any more owes nobody an object; files that came from the store stay its own."""
-    if unplaced(local):
-        _remember(local, {name: tag for name, tag in _state(local).items() if tag is not None})
+    if unplaced(local) or refused(local):
+        _remember(local, {name: copy for name, tag in _state(local).items() if (copy := _copy_of(tag))})
+
+
+def _is_refused(tag: str | None) -> bool:
+    """Whether the state says of an object that it could not be read."""
+    return tag is not None and tag.startswith(_REFUSED)
+
+
+def _copy_of(tag: str | None) -> str | None:
+    """What tells the content of the local copy, also that of an object that may not be read now; None without one."""
+    if tag is None or not _is_refused(tag):
+        return tag
+    return tag.removeprefix(_REFUSED).partition("\n")[0] or None
+
+
+def _why(tag: str | None) -> str:
+    return (tag or "").partition("\n")[2]
 
 
 def _remember(local: Path, tags: Mapping[str, str | None]) -> None:
@@ -162,7 +244,7 @@ def _remember(local: Path, tags: Mapping[str, str | None]) -> None:
 
 
 def _state(local: Path) -> dict[str, str | None]:
-    """Object -> what tells its content from others; None for one that is left out."""
+    """Object -> what tells its content from others, or that it is coming or refused; None for one that is left out."""
     try:
         found = json.loads((local / STATE).read_text())
     except (OSError, ValueError):
