@@ -37,6 +37,21 @@ def test_many_files_of_a_day_become_one_run_and_a_rewritten_one_another(world: W
     assert second.run_requests[0].run_key != first.run_requests[0].run_key
 
 
+def test_a_file_that_goes_and_comes_back_as_it_was_is_another_request_each_time(world: World) -> None:
+    cursor, keys = None, []
+    for n in range(6):
+        if n % 2 == 0:
+            path = world.land("turns.jsonl", session("a", "2026-08-01T10:00"))
+        else:
+            path.unlink()
+        tick = world.tick(cursor)
+        assert [r.run_key for r in world.tick(cursor).run_requests] == [r.run_key for r in tick.run_requests], "retried"
+        keys += [r.run_key for r in tick.run_requests]
+        cursor = tick.cursor
+        assert not world.tick(cursor).run_requests
+    assert len(set(keys)) == len(keys) == 6, "Dagster starts no run for a key that it has seen"
+
+
 def test_a_file_that_is_still_being_written_waits(home: Any) -> None:
     world = World(home / "home", os.environ.get("TEST_DATABASE_URL"), start_date="2026-08-01")
     object.__setattr__(world.settings, "quiet_seconds", 60)

@@ -14,6 +14,7 @@ from voiceai_assets.automation.planning import (
     DayState,
     changed_days,
     days_to_repair,
+    name_of_change,
     ranges,
     split_by_range,
     why_to_repair,
@@ -119,3 +120,14 @@ def test_days_outside_the_partitions_are_told_apart() -> None:
         ["2026-08-02"],
         ["1970-01-01", "2999-01-01"],
     )
+
+
+def test_a_change_that_comes_again_has_another_name_and_one_that_is_told_again_the_same() -> None:
+    """A, B, A, B, A: to what came before the last state alone, the second A -> B would be the first."""
+    names, last, before = [], "", None
+    for now in ["a", "b", "a", "b", "a", None, "a"]:
+        change = {"2026-08-01": (before, now)}
+        assert name_of_change(last, change) == name_of_change(last, dict(change))
+        last, before = name_of_change(last, change), now
+        names.append(last)
+    assert len(set(names)) == len(names)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -116,6 +118,16 @@ def days_to_repair(states: Iterable[DayState], within: Sequence[str]) -> dict[st
 def changed_days(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     """Days whose input fingerprint is new, different or gone."""
     return sorted(day for day in before.keys() | now.keys() if before.get(day) != now.get(day))
+
+
+def name_of_change(last: str, changes: Mapping[str, tuple[str | None, str | None]]) -> str:
+    """Name of a change of some days' fingerprints, from which to which, after the change of the name ``last``.
+
+    What came before it is in it: a file that goes and comes back as it was makes the same changes over and over, and
+    none of them may bear the name of an earlier one, because Dagster starts no second run of one name.
+    """
+    text = json.dumps([last, sorted(changes.items())])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def split_by_range(days: Iterable[str], first: str, last: str) -> tuple[list[str], list[str]]:
