@@ -214,6 +214,30 @@ def test_a_list_follows_when_the_files_beside_it_change_or_go(tmp_path: Path) ->
     assert days(look(tmp_path, known)) == {"users.csv": ["2025-08-01"]}
 
 
+@pytest.mark.parametrize("stray", ["1970-01-01", "2003-05-01", "2024-02-21"])
+@pytest.mark.parametrize("is_list_first", [True, False])
+def test_a_stray_date_moves_no_list(tmp_path: Path, stray: str, is_list_first: bool) -> None:
+    """The list would lie on a day without any session, outside the partitions or at a new start of them."""
+    sessions = "".join(f"S{n},U1,completed,2025-0{n % 3 + 2}-21\n" for n in range(30))
+    texts = {"users.csv": USERS, "voice_sessions.csv": SESSIONS.format(stray) + sessions}
+    known: dict[str, IndexedFile] = {}
+    for name in sorted(texts, reverse=not is_list_first):
+        land(tmp_path, name, texts[name])
+        known = look(tmp_path, known)
+    assert known == look(tmp_path)
+    assert days(known)["users.csv"] == ["2025-02-21"]
+    assert stray in days(known)["voice_sessions.csv"]
+    found = refresh(tmp_path / "landing", {}, timezone="UTC", quiet_seconds=0)
+    assert min(found.home_days) == "2025-02-21"
+
+
+def test_a_list_goes_by_the_many_records_that_a_long_break_parts_from_a_few(tmp_path: Path) -> None:
+    for name, day in {"a_voice_sessions.csv": "2023-01-01", "b_voice_sessions.csv": "2025-02-21"}.items():
+        land(tmp_path, name, SESSIONS.format(day) + "S2,U2,completed,2025-03-01\n")
+    land(tmp_path, "users.csv", USERS)
+    assert days(look(tmp_path))["users.csv"] == ["2025-02-21"]
+
+
 def test_a_day_in_a_lists_name_is_its_day_whatever_lies_beside_it(tmp_path: Path) -> None:
     land(tmp_path, "users-2025-05-05.csv", USERS)
     land(tmp_path, "voice_sessions.csv", SESSIONS.format("2025-02-21"))

@@ -12,8 +12,10 @@ import itertools
 import json
 import os
 import time
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
 from pathlib import Path, PurePosixPath
 
 from voiceai_assets.adapters import adapter_for, tables_for
@@ -29,6 +31,8 @@ from voiceai_assets.settings import SettingsError
 
 #: Names under which tools write a file before they rename it; never read.
 UNFINISHED = (".part", ".tmp", ".partial", ".crdownload", "~")
+#: Time without any record, before which days count as strays if most of a folder's records come after it.
+LONG_BREAK = timedelta(days=180)
 
 
 def is_left_out(name: str) -> bool:
@@ -155,7 +159,7 @@ def is_list(path: str) -> bool:
 
 
 def _lists_elsewhere(files: Mapping[str, IndexedFile]) -> dict[str, IndexedFile]:
-    """Lists whose day is another by now: the first that the files beside them hold.
+    """Lists whose day is another by now: the first that the files beside them hold, strays aside.
 
     It is taken from what is known of those files, so nothing is read again, and the order they came in does not matter.
     """
@@ -171,14 +175,33 @@ def _lists_elsewhere(files: Mapping[str, IndexedFile]) -> dict[str, IndexedFile]
 
 
 def _first_days(files: Iterable[IndexedFile]) -> dict[PurePosixPath, str]:
-    """Folder -> first day of the files in it whose records say their own day."""
-    found: dict[PurePosixPath, str] = {}
+    """Folder -> first day of the files in it whose records say their own day; a stray day is none."""
+    found: dict[PurePosixPath, Counter[str]] = {}
     for file in files:
-        days = {day for by_day in file.rows.values() for day in by_day}
-        if file.problem is None and days and _has_own_days(file.path):
-            folder = PurePosixPath(file.path).parent
-            found[folder] = min({found.get(folder, min(days)), *days})
-    return found
+        if file.problem is None and _has_own_days(file.path):
+            records = found.setdefault(PurePosixPath(file.path).parent, Counter())
+            for by_day in file.rows.values():
+                records.update(by_day)
+    return {folder: _first_without_strays(records) for folder, records in found.items() if records}
+
+
+def _first_without_strays(records: Mapping[str, int]) -> str:
+    """First of the days that no long break parts from the day of the middle record.
+
+    The first of all would be that of a clock that began at 1970, or of a year that was mistyped: a list would lie far
+    from every session, outside the partitions or at a new start of them. Not the day of most records either: the
+    partitions may start with the list, and the days before would not be run.
+    """
+    total = sum(records.values())
+    first, previous, passed = "", None, 0
+    for day in sorted(records):
+        this = date.fromisoformat(day)
+        if previous is None or this - previous > LONG_BREAK:
+            first = day
+        previous, passed = this, passed + records[day]
+        if 2 * passed > total:
+            break
+    return first
 
 
 def _all_on(day: str, rows: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, int]]:
