@@ -53,10 +53,8 @@ def scan(landing: Path, closed: list[str] | None = None, links: list[str] | None
         OSError: for such a file or folder where there is no such list: what must see everything must not miss it. For
             an object of landing's store that cannot be a file or may not be read, too.
     """
-    if closed is None and (missing := unplaced(landing)):
-        raise OSError(errno.EEXIST, cannot_be_a_file(without_persons(missing[0])))
-    if closed is None and (withheld := refused(landing)):
-        raise OSError(errno.EACCES, object_may_not_be_read(*next(iter(withheld.items()))))
+    if closed is None:
+        _miss_no_object(landing)
     stack = [landing]
     while stack:
         for entry in _entries(stack.pop(), landing, closed):
@@ -76,6 +74,13 @@ def scan(landing: Path, closed: list[str] | None = None, links: list[str] | None
                 yield FileStat(name, stat.st_size, stat.st_mtime_ns)
             elif links is not None:
                 links.append(name)
+
+
+def _miss_no_object(landing: Path) -> None:
+    if missing := unplaced(landing):
+        raise OSError(errno.EEXIST, cannot_be_a_file(without_persons(missing[0])))
+    if withheld := refused(landing):
+        raise OSError(errno.EACCES, object_may_not_be_read(*next(iter(withheld.items()))))
 
 
 def _entries(folder: Path, landing: Path, closed: list[str] | None) -> list[os.DirEntry[str]]:
