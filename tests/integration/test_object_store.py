@@ -7,21 +7,25 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import fsspec
+import pyarrow.parquet as pq
 import pytest
 from moto.server import ThreadedMotoServer
 from rich.console import Console
 
 from tests.integration.world import World, session
-from voiceai_assets.cli import quarantine
+from voiceai_assets import retention
+from voiceai_assets.cli import privacy, quarantine
 from voiceai_assets.cli.first_run import first_run
 from voiceai_assets.cli.landing import land_files
+from voiceai_assets.lake.account import LakeDay
 from voiceai_assets.lake.inbox import scan
+from voiceai_assets.lake.remote import Remote, StoreError
 from voiceai_assets.pipeline import Pipeline
 
 DAY = "2026-08-01"
@@ -131,3 +135,39 @@ def test_an_object_that_was_replaced_meanwhile_is_not_mended_over(
     assert quarantine.put_back(pipeline, out, said, said) == 1
     assert "is no longer the file that was exported" in said.file.getvalue()
     assert store.cat(place) == _turns("a", "b")
+
+
+def test_a_store_that_did_not_take_a_retired_day_forgets_the_person_at_the_second_try(
+    remote_world: World, store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody refines such a day again, so what the erasure does not push, nobody does."""
+    world = remote_world
+    store.pipe(f"calls/landing/canonical/turns-{DAY}.jsonl", _turns("a", "b"))
+    world.look()
+    world.run(DAY)
+    object.__setattr__(world.settings, "keep_landing_days", 1)
+    assert retention.carry_out(world.pipeline, retention.plan(world.pipeline), lambda _: None) == {}
+    assert store.find("calls/landing") == []
+
+    push, said = Remote.push, Console(file=StringIO(), width=200)
+
+    def refuses(remote: Remote, paths: Iterable[Path]) -> None:
+        if remote.url.endswith("/lake"):
+            raise StoreError(f"{remote.url}: refused")
+        push(remote, paths)
+
+    def erase() -> int:
+        return privacy.erase(world.pipeline, "user of a", said, said, lambda _: True)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Remote, "push", refuses)
+        with pytest.raises(StoreError, match="run the same command again"):
+            erase()
+    assert erase() == 0, said.file.getvalue()
+    with store.open(f"calls/lake/turns/date={DAY}/rows.parquet", "rb") as file:
+        rows = pq.read_table(file).to_pylist()
+    assert {row["session_id"] for row in rows} == {"b"}
+    local = LakeDay(world.settings.lake, "turns", DAY)
+    for path in local.paths:
+        assert store.cat(f"calls/lake/{path.relative_to(world.settings.lake)}") == path.read_bytes()
+    assert world.certified() == {DAY: 1}
