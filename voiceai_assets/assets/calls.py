@@ -42,12 +42,15 @@ def call_signals_asset(partitions: dg.PartitionsDefinition) -> dg.AssetsDefiniti
     ) -> dg.MaterializeResult[Any]:
         texts_from = pipeline.pipeline.texts_from()
         total: Counter[str] = Counter()
-        for day in context.partition_keys:
-            with pipeline.pipeline.warehouse.connect() as connection:
-                counts = replace_day(connection, day, texts_from)
-            pipeline.on_day("calls", day)
-            context.add_asset_metadata({"dagster/partition_row_count": counts["calls"], **counts}, partition_key=day)
-            total += counts
+        # a rotation of the key between reading a call and writing its signals would leave the old pseudonym in them
+        with pipeline.pipeline.held_key():
+            for day in context.partition_keys:
+                with pipeline.pipeline.warehouse.connect() as connection:
+                    counts = replace_day(connection, day, texts_from)
+                pipeline.on_day("calls", day)
+                rows = {"dagster/partition_row_count": counts["calls"], **counts}
+                context.add_asset_metadata(rows, partition_key=day)
+                total += counts
         return dg.MaterializeResult(
             metadata={**total, "code_version": code_version(), "evaluation": evaluation_table()}
         )
