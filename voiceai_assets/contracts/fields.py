@@ -9,6 +9,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 
 
 class Kind(Enum):
@@ -121,7 +122,7 @@ class Contract:
         """Every key that an emitter may send; others are kept in ``extra``."""
         return frozenset(name for field in self.fields for name in field.names)
 
-    @property
+    @cached_property  # every look into landing asks for every file
     def version(self) -> str:
         """Fingerprint of names, types and rules: a changed contract makes new load ids."""
         rules = [
