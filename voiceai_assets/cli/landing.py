@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -15,7 +13,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from voiceai_assets.adapters import ADAPTERS
 from voiceai_assets.lake.inbox import is_left_out
 from voiceai_assets.lake.indexing import sha256_of
-from voiceai_assets.lake.naming import landing_name
+from voiceai_assets.lake.naming import draft_name, landing_name
 from voiceai_assets.partitions import first_day, remember_first_day, today
 from voiceai_assets.pipeline import Pipeline
 from voiceai_assets.privacy.pseudonyms import Pseudonymiser
@@ -129,8 +127,7 @@ def _copy(plan: list[tuple[Path, Path]], console: Console) -> list[Path]:
             if not _is_same(source, goal):
                 replaced += [goal] * goal.exists()
                 goal.parent.mkdir(parents=True, exist_ok=True)
-                # not the name itself, which may be as long as a name can be
-                draft = goal.with_name(f".{hashlib.sha256(os.fsencode(goal.name)).hexdigest()[:16]}.landing")
+                draft = goal.with_name(draft_name(goal.name, "landing"))
                 try:
                     shutil.copy2(source, draft)
                     draft.replace(goal)

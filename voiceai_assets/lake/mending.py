@@ -6,7 +6,6 @@ knows) or belong to somebody (``erasure``).
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import shutil
@@ -21,6 +20,7 @@ import pyarrow.parquet as pq
 
 from voiceai_assets.adapters.base import COMPRESSIONS, FORMATS, split_name
 from voiceai_assets.lake.indexing import sha256_of
+from voiceai_assets.lake.naming import draft_name
 from voiceai_assets.lake.reading import Block, read_blocks
 from voiceai_assets.lake.reading.bytes import UTF16_BOMS, has_returns_alone
 from voiceai_assets.lake.reading.documents import items_of
@@ -230,8 +230,7 @@ def _in_utf8(source: BinaryIO) -> BinaryIO:
 
 
 def _rewrite(path: Path, write: Callable[[Path], None]) -> None:
-    # not the name itself, which may be as long as a name can be; its ending says how it is read
-    draft = path.with_name(f".{hashlib.sha256(path.name.encode()).hexdigest()[:16]}.mending{_parted(path.name)[1]}")
+    draft = path.with_name(draft_name(path.name, f"mending{_parted(path.name)[1]}"))  # its ending says how it is read
     try:
         write(draft)
         shutil.copymode(path, draft)

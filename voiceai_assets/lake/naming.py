@@ -6,6 +6,8 @@ Belongs here: which names, what is said and what is landed in their place. Does 
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
 from functools import lru_cache
 
@@ -31,6 +33,11 @@ _GROUP = re.compile(r"\+?\d+")
 
 
 _LETTERS = str.maketrans("0123456789", "ghijklmnop")  # digits would join those beside them
+
+
+def draft_name(name: str, ending: str) -> str:
+    """What a file is called while it is made: hidden, and not after itself, whose name may be as long as one can be."""
+    return f".{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}.{ending}"
 
 
 @lru_cache(maxsize=65_536)  # every look into landing asks for every file

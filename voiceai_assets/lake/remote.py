@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
@@ -20,6 +19,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import fsspec
+
+from voiceai_assets.lake.naming import draft_name
 
 STATE = ".remote.json"
 #: Bytes that a file system takes for the name of a file or folder; a store takes 1,024 for the whole path.
@@ -179,8 +180,7 @@ class Remote:
     def _download(self, name: str, info: Mapping[str, Any]) -> None:
         target = self.local / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        # not the name itself, which may be as long as a name can be
-        draft = target.with_name(f".{hashlib.sha256(name.encode()).hexdigest()[:16]}.{os.getpid()}")
+        draft = target.with_name(draft_name(target.name, str(os.getpid())))
         try:
             draft.touch()  # a folder that we may not write to is not the object's fault
             try:
