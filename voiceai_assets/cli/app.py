@@ -329,9 +329,9 @@ def rotate_key() -> None:
 
 @app.command()
 def train() -> None:
-    """Train the abandonment model on all certified days; it becomes champion if it may and is better.
+    """Train the abandonment model on all certified days.
 
-    It may if its criteria hold; without a champion that is enough.
+    It becomes champion if its criteria hold and it is better than the champion, where there is one.
 
     Exit status: 0 trained, 2 refused by its criteria (the champion stays), 1 something failed.
     """

@@ -16,7 +16,7 @@ from voiceai_assets.synthetic.sample import bad_day, write_sample
 
 
 def first_run(pipeline: Pipeline, console: Console, *, with_sample: bool) -> None:
-    """Leave the platform with something to look at; does nothing the second time."""
+    """Leave the platform with something to look at; later only what is due is run."""
     settings = pipeline.settings
     closed: list[str] = []
     is_empty = not pipeline.landing_store and next(scan(settings.landing, closed), None) is None and not closed

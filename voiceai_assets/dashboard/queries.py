@@ -1,4 +1,4 @@
-"""SQL of the dashboards, the trace's aside: ``certified`` only, as ``bi_reader``, a short read-only transaction a page.
+"""SQL of the dashboards but the trace's: ``certified`` only, as ``bi_reader``, a short read-only transaction a page.
 
 Belongs here: the metric catalogue's SQL, sufficient statistics per day and period, what happens when the database is
 away. Does not belong here: estimates (``stats.intervals``), words and components.
